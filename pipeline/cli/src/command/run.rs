@@ -1,0 +1,115 @@
+//! `citystream run`: jobs over Kafka, until they are caught up or asked to stop.
+
+use crate::args::RunArgs;
+use crate::command::Context;
+use crate::config::required;
+use crate::exit::{Failure, Outcome, number};
+use crate::http::{self, Pages};
+use crate::load;
+use crate::memory;
+use crate::progress::{Progress, state};
+use crate::report::{self, JobReport};
+use crate::tables::{DataDir, if_exists, targets};
+use crate::wire::Shared;
+use citystream_model::position::StartFrom;
+use citystream_model::{Error, ErrorKind};
+use citystream_runtime::metrics::Metrics;
+use citystream_runtime::status::StatusBoard;
+use citystream_runtime::supervise::{self, Ended, Starting};
+use citystream_sql::CheckedJob;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Time between two drawings of the progress.
+const REDRAW: Duration = Duration::from_millis(200);
+
+pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
+    let folder = context.schemas(args.schemas)?;
+    let schemas = load::schemas(&folder, &context.connectors, context.handle())?;
+    let jobs = load::jobs(&args.jobs, &schemas, &context.connectors)?;
+    let config = &context.config.run;
+    let from = start(args.from.as_deref().unwrap_or(&config.from))?;
+    let limit = memory::limit(args.memory_limit.as_deref().unwrap_or(&config.memory_limit))?;
+    let brokers = required(args.brokers, &config.brokers, "brokers")?;
+    let data_dir = required(args.data_dir, &config.data_dir, "data-dir")?;
+    let if_exists = if_exists(args.if_exists, &config.if_exists)?;
+    let metrics_addr = metrics_addr(args.metrics_addr, &config.metrics_addr)?;
+    let data = DataDir::open(&data_dir, context.handle().clone())?;
+    for job in &jobs {
+        data.prepare(&job.spec, &targets(&job.spec), &job.streams, if_exists)?;
+    }
+    let shared = Shared {
+        brokers,
+        kafka: context.config.kafka.clone(),
+        data,
+        from,
+        until_caught_up: args.until_caught_up,
+        memory_limit: limit / jobs.len().max(1) as u64,
+        metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
+        stop: context.stop.clone(),
+    };
+    let reports = run_jobs(context, jobs, &shared, metrics_addr, || {})?;
+    report::print(&reports.0, context.output);
+    reports.1
+}
+
+/// Runs `jobs` to their end, and calls `look` now and then; returns what each did, and how it ended in all.
+pub(crate) fn run_jobs(
+    context: &Context,
+    jobs: Vec<CheckedJob>,
+    shared: &Shared,
+    metrics_addr: Option<SocketAddr>,
+    mut look: impl FnMut(),
+) -> Outcome<(Vec<JobReport>, Outcome)> {
+    let boards: Vec<(String, StatusBoard)> = jobs.iter().map(|job| (job.spec.name.clone(), StatusBoard::default())).collect();
+    for job in &jobs {
+        let streams: Vec<&str> = job.streams.iter().map(|stream| stream.name.as_str()).collect();
+        shared.metrics.start_job(&job.spec.name, &streams);
+    }
+    if let Some(address) = metrics_addr {
+        let pages = Pages { metrics: shared.metrics.clone(), jobs: boards.clone() };
+        let bound = http::serve(address, pages, context.handle())?;
+        tracing::info!("metrics on http://{bound}/metrics");
+    }
+    let mut running = Vec::new();
+    for (job, (name, status)) in jobs.into_iter().zip(&boards) {
+        let (shared, board) = (shared.clone(), status.clone());
+        let open = Box::new(move || shared.open(job, board));
+        running.push(supervise::start(Starting { name: name.clone(), status: status.clone(), open })?);
+    }
+    let mut progress = Progress::new(&context.screen, &boards);
+    while !running.iter().all(supervise::Running::has_ended) {
+        context.handle().block_on(async { tokio::time::sleep(REDRAW).await });
+        progress.update();
+        look();
+    }
+    progress.finish();
+    let ended = supervise::wait(running);
+    let reports = ended.iter().map(|job| JobReport { name: job.name.clone(), status: job.status.get(), state: state(&job.status.get()) });
+    Ok((reports.collect(), worst(&ended)))
+}
+
+/// The worst end of all jobs, said for each that failed.
+fn worst(ended: &[Ended]) -> Outcome {
+    let failed = ended.iter().filter_map(|job| job.result.as_ref().err().map(|error| (&job.name, error)));
+    let worst = failed.inspect(|(name, error)| eprintln!("error: job '{name}': {error}")).map(|(_, error)| error.kind());
+    worst.max_by_key(|kind: &ErrorKind| number(*kind)).map_or(Ok(()), |kind| Err(Failure::Reported(kind)))
+}
+
+/// Reads `earliest`, `latest` or a time.
+fn start(text: &str) -> Outcome<StartFrom> {
+    match text {
+        "" | "earliest" => Ok(StartFrom::Earliest),
+        "latest" => Ok(StartFrom::Latest),
+        _ => chrono::DateTime::parse_from_rfc3339(text).map(|time| StartFrom::Time(time.timestamp_micros())).map_err(|error| {
+            Error::job(format!("--from: found '{text}', expected earliest, latest or a time such as 2026-03-29T05:00:00Z")).caused_by(error).into()
+        }),
+    }
+}
+
+fn metrics_addr(flag: Option<SocketAddr>, setting: &str) -> Outcome<Option<SocketAddr>> {
+    if flag.is_some() || setting.is_empty() {
+        return Ok(flag);
+    }
+    setting.parse().map(Some).map_err(|_| Error::job(format!("configuration, run.metrics_addr: found '{setting}', expected HOST:PORT")).into())
+}

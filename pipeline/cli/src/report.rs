@@ -1,0 +1,62 @@
+//! What was produced, at the end: a table for people, JSON for scripts.
+
+use crate::args::OutputFormat;
+use citystream_runtime::status::{Status, Totals};
+use serde_json::{Value, json};
+
+/// One job's totals.
+#[derive(Debug, Clone)]
+pub(crate) struct JobReport {
+    pub(crate) name: String,
+    pub(crate) status: Status,
+    /// `finished`, or why it failed.
+    pub(crate) state: String,
+}
+
+/// Prints the reports on stdout.
+pub(crate) fn print(jobs: &[JobReport], format: OutputFormat) {
+    match format {
+        OutputFormat::Json => println!("{}", Value::Array(jobs.iter().map(as_json).collect())),
+        OutputFormat::Text => print!("{}", as_text(jobs)),
+    }
+}
+
+fn as_json(job: &JobReport) -> Value {
+    let Status { read, admitted, late, rejected, tombstones, results, published, .. } = &job.status;
+    let sinks: serde_json::Map<String, Value> = published
+        .iter()
+        .map(|(sink, Totals { rows, files, bytes })| (sink.clone(), json!({"rows": rows, "files": files, "bytes": bytes})))
+        .collect();
+    json!({"job": job.name, "state": job.state, "read": read, "admitted": admitted, "late": late, "rejected": rejected,
+        "tombstones": tombstones, "results": results, "sinks": sinks})
+}
+
+fn as_text(jobs: &[JobReport]) -> String {
+    let mut lines = vec![["job", "read", "late", "rejected", "output", "rows", "files", "bytes"].map(str::to_owned)];
+    for job in jobs {
+        let Status { read, late, rejected, published, .. } = &job.status;
+        let mut cells = [job.name.clone(), read.to_string(), late.to_string(), rejected.to_string()];
+        if published.is_empty() {
+            let [name, read, late, rejected] = cells.clone();
+            lines.push([name, read, late, rejected, "-".into(), "0".into(), "0".into(), "0".into()]);
+        }
+        for (sink, totals) in published {
+            let [name, read, late, rejected] = cells;
+            // Messages of a topic are no files.
+            let files = if sink.starts_with("kafka:") { "-".to_owned() } else { totals.files.to_string() };
+            lines.push([name, read, late, rejected, sink.clone(), totals.rows.to_string(), files, totals.bytes.to_string()]);
+            cells = Default::default();
+        }
+    }
+    let widths: Vec<usize> = (0..8).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells = line.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            // Names to the left, numbers to the right.
+            if at == 0 || at == 4 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,112 @@
+//! The data folder: where tables lie, and whether they may be written.
+
+use crate::args::IfExists;
+use crate::exit::Outcome;
+use crate::wire::rejects_table;
+use citystream_connect::files::{holds_rows, open_store, remove_table};
+use citystream_model::job::JobSpec;
+use citystream_model::stream::Stream;
+use citystream_model::time::{Clock, SystemClock};
+use citystream_model::{Error, Result};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// A folder or an object store below which tables are written.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir {
+    /// As it was given.
+    written: String,
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// Part of every file name of this process.
+    pub(crate) run_id: String,
+    /// Where the store's I/O runs.
+    pub(crate) handle: Handle,
+}
+
+// === impl DataDir ===
+
+impl DataDir {
+    /// Opens the folder or store, and makes sure that it can be written.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
+    pub(crate) fn open(written: &str, handle: Handle) -> Result<Self> {
+        let (store, prefix) = open_store(written)?;
+        let run_id = format!("{:x}-{:x}", SystemClock.now(), std::process::id());
+        let probe = prefix.clone().join("_probe").join(run_id.as_str());
+        let tried = handle.block_on(async {
+            store.put(&probe, "writable".into()).await?;
+            store.delete(&probe).await
+        });
+        tried.map_err(|error| {
+            let message = format!("data folder '{written}' cannot be written; check that it exists, that the disk is not full and that the process may write there");
+            Error::unavailable(message).permanent().caused_by(error)
+        })?;
+        if !written.contains("://") {
+            // An empty folder that only our probe needed; anything else in it keeps it.
+            let _kept = std::fs::remove_dir(std::path::Path::new(written).join("_probe"));
+        }
+        Ok(Self { written: written.to_owned(), store, prefix, run_id, handle })
+    }
+
+    /// Store and folder of a table: below the data folder, or where an absolute URL says.
+    ///
+    /// # Errors
+    /// A URL whose store cannot be opened.
+    pub(crate) fn table(&self, target: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        if target.contains("://") {
+            return open_store(target);
+        }
+        Ok((Arc::clone(&self.store), citystream_connect::files::table_path(&self.prefix, target)))
+    }
+
+    /// The folder of a table, for people.
+    pub(crate) fn display(&self, target: &str) -> String {
+        if target.contains("://") { target.to_owned() } else { format!("{}/{target}", self.written.trim_end_matches('/')) }
+    }
+
+    /// Refuses tables that hold rows, or removes all tables of the job, or does nothing.
+    ///
+    /// `targets` are the job's own tables.
+    pub(crate) fn prepare(&self, spec: &JobSpec, targets: &[String], streams: &[Arc<Stream>], if_exists: IfExists) -> Outcome {
+        if if_exists == IfExists::Append {
+            return Ok(());
+        }
+        if if_exists == IfExists::Error {
+            for target in targets {
+                let (store, path) = self.table(target)?;
+                if holds_rows(&store, &path, &self.handle)? {
+                    let message = format!("table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir", self.display(target), spec.name);
+                    return Err(Error::job(message).into());
+                }
+            }
+            return Ok(());
+        }
+        let late = streams.iter().map(|stream| spec.late_table(&stream.name, streams.len()));
+        let rejects = streams.iter().map(|stream| rejects_table(spec, stream));
+        for target in targets.iter().cloned().chain(late).chain(rejects) {
+            let (store, path) = self.table(&target)?;
+            remove_table(&store, &path, &self.handle)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables among the sinks of a job.
+pub(crate) fn targets(spec: &JobSpec) -> Vec<String> {
+    spec.sinks.iter().filter(|sink| sink.is_table()).map(|sink| sink.target.clone()).collect()
+}
+
+/// The `--if-exists` flag, else the setting.
+pub(crate) fn if_exists(flag: Option<IfExists>, setting: &str) -> Outcome<IfExists> {
+    match (flag, setting) {
+        (Some(flag), _) => Ok(flag),
+        (None, "" | "error") => Ok(IfExists::Error),
+        (None, "append") => Ok(IfExists::Append),
+        (None, "replace") => Ok(IfExists::Replace),
+        (None, other) => Err(Error::job(format!("configuration, run.if_exists: found '{other}', expected 'error', 'append' or 'replace'")).into()),
+    }
+}

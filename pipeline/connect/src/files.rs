@@ -1,0 +1,32 @@
+//! Tables as Parquet files, in a local folder or on an object store.
+//!
+//! Delivery guarantee: a row is in exactly one file of one instance; a file is complete when it is visible and never
+//! changes. After a crash the rows since the caller's last checkpoint come again, in files of another `run_id`
+//! (the commit protocol above decides which files count). A retryable error leaves the sink usable and loses no row.
+//!
+//! | option | meaning |
+//! |---|---|
+//! | `partition_by` | event-time folders: `none`, `hour`, `day`, `month`, or one folder level per column |
+//! | `file_target` | size in bytes at which a file is published |
+//! | `freshness` | longest time from a row's arrival to its publication |
+//!
+//! ```text
+//!  rows --split--> day=2026-03-28 [writer] --size, freshness, flush, memory--> finished --put--> part-<run>-<seq>.parquet
+//!                  day=2026-03-29 [writer]
+//! ```
+//!
+//! Files are compressed with zstd, times are microseconds without a zone, the folder's columns are extra. A local
+//! file is written under a name with `#` at its end and renamed; it survives the death of the process, not
+//! necessarily that of the machine (nothing is fsynced).
+
+mod config;
+mod folder;
+mod open_files;
+mod sink;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use config::{ParquetConfig, check_table, check_target};
+pub use sink::ParquetSink;
+pub use store::{holds_rows, is_visible, open_store, remove_table, table_path};

@@ -1,0 +1,96 @@
+//! Writes rows to a topic as JSON: at least once, in order within a partition, with an id per row.
+
+use super::admin::partition_count;
+use super::config::KafkaClient;
+use super::fault::no_topic;
+use super::producer::KafkaProducer;
+use crate::sink::{Published, Sink, SinkRows};
+use arrow::datatypes::Schema;
+use citystream_codec::RowEncoder;
+use citystream_model::time::Micros;
+use citystream_model::{Error, Result};
+use std::time::Duration;
+
+/// Header with the job's name.
+const JOB: &str = "citystream-job";
+/// Header with the row's id, 32 hexadecimal digits: the same row after a crash has the same id.
+const ID: &str = "citystream-id";
+
+/// Longest wait for acknowledgements; `message.timeout.ms` (5 minutes unless set) ends it before.
+const FLUSH: Duration = Duration::from_secs(3600);
+
+/// A topic being written; see [`Sink`] for the laws.
+pub struct KafkaSink {
+    producer: KafkaProducer,
+    encoder: RowEncoder,
+    job: String,
+    topic: String,
+}
+
+// === impl KafkaSink ===
+
+impl KafkaSink {
+    /// Opens `topic` for the rows of `job`, with the columns `key` as message key; tries for `start_budget` to reach
+    /// the brokers.
+    ///
+    /// # Errors
+    /// As [`super::KafkaSource::open`]; a key that `schema` does not have.
+    pub fn open(
+        client: &KafkaClient,
+        job: &str,
+        topic: &str,
+        key: &[String],
+        schema: &Schema,
+        start_budget: Duration,
+    ) -> Result<Self> {
+        let encoder = RowEncoder::new(schema, key)?;
+        if partition_count(client, topic, start_budget)?.is_none() {
+            return Err(no_topic(topic, client.brokers()));
+        }
+        let producer = KafkaProducer::open(client)?;
+        Ok(Self { producer, encoder, job: job.to_owned(), topic: topic.to_owned() })
+    }
+
+    fn published(&self) -> Vec<Published> {
+        let acked = self.producer.take_acked();
+        if acked.rows == 0 {
+            return Vec::new();
+        }
+        let sink = format!("kafka:{}", self.topic);
+        vec![Published { sink, path: self.topic.clone(), rows: acked.rows, bytes: acked.bytes }]
+    }
+}
+
+impl Sink for KafkaSink {
+    fn wants_ids(&self) -> bool {
+        true
+    }
+
+    fn write(&mut self, rows: &SinkRows, _now: Micros) -> Result<()> {
+        let encoded = self.encoder.encode(&rows.batch)?;
+        if rows.ids.len() != encoded.len() {
+            let (found, expected) = (rows.ids.len(), encoded.len());
+            return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
+        }
+        for (row, id) in encoded.iter().zip(&rows.ids) {
+            let id = format!("{id:032x}");
+            let headers = [(JOB, Some(self.job.as_bytes())), (ID, Some(id.as_bytes()))];
+            self.producer.send(&self.topic, None, row.key.as_deref(), Some(&row.value), &headers, None)?;
+        }
+        self.producer.serve()
+    }
+
+    fn publish_due(&mut self, _now: Micros) -> Result<Vec<Published>> {
+        self.producer.serve()?;
+        Ok(self.published())
+    }
+
+    fn flush(&mut self) -> Result<Vec<Published>> {
+        self.producer.flush(FLUSH)?;
+        Ok(self.published())
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.producer.bytes_under_way()
+    }
+}

@@ -1,0 +1,96 @@
+//! What a job asks for besides its SELECT: when results come out, what happens to late rows, where results go.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A job's policies, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Name in SQL, which is also the name of its output.
+    pub name: String,
+    /// When results come out.
+    pub emit: Emit,
+    /// How long a window stays open past the watermark.
+    pub lateness: Duration,
+    /// What happens to rows that come later still.
+    pub late: LatePolicy,
+    /// Where results go; never empty, no target twice.
+    pub sinks: Vec<SinkRef>,
+    /// Output columns that make the Kafka message key.
+    pub key: Vec<String>,
+    /// Folders of a table sink.
+    pub partition_by: PartitionBy,
+    /// Size in bytes at which a table file is published.
+    pub file_target: u64,
+    /// Longest time from a final row to its publication in a table.
+    pub freshness: Duration,
+    /// Most bytes of state and buffers; `None` is the process's share.
+    pub memory_limit: Option<u64>,
+}
+
+/// When results come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Emit {
+    /// Once, when the watermark has passed the window (a job without windows: at once).
+    #[default]
+    Final,
+}
+
+/// What happens to a late row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LatePolicy {
+    /// It is written to the job's late table.
+    #[default]
+    Table,
+    /// It is counted only.
+    Drop,
+}
+
+/// One output of a job, written `scheme:target`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkRef {
+    /// `parquet`, `kafka`, ...
+    pub scheme: String,
+    /// Table name below the data folder, or topic.
+    pub target: String,
+}
+
+/// Event-time folders of a Parquet table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum PartitionBy {
+    /// All files in one folder.
+    None,
+    /// `hour=2026-03-29T05`.
+    Hour,
+    /// `day=2026-03-29`.
+    #[default]
+    Day,
+    /// `month=2026-03`.
+    Month,
+    /// One folder level per output column, `zone=center`.
+    Columns(Vec<String>),
+}
+
+// === impl SinkRef ===
+
+impl fmt::Display for SinkRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scheme, self.target)
+    }
+}
+
+impl SinkRef {
+    /// True for a sink that holds a table at rest, which takes a job's late rows and rejects too.
+    pub fn is_table(&self) -> bool {
+        self.scheme == "parquet" || self.scheme == "delta"
+    }
+}
+
+// === impl JobSpec ===
+
+impl JobSpec {
+    /// Name of the late table for rows of `stream`; a job over several streams has one each.
+    pub fn late_table(&self, stream: &str, streams: usize) -> String {
+        if streams > 1 { format!("{}_late_{stream}", self.name) } else { format!("{}_late", self.name) }
+    }
+}

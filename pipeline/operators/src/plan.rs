@@ -1,0 +1,88 @@
+//! The operator graph as data: `sql` makes it, [`crate::graph::Graph`] runs it.
+
+use crate::fragment::Feed;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A job's dataflow. Nodes stand behind their inputs; the last one is the output.
+#[derive(Debug, Clone)]
+pub struct StreamPlan {
+    /// The operators.
+    pub nodes: Vec<PlanNode>,
+    /// What the last node puts out.
+    pub output: OutputSpec,
+    /// Functions and settings with which fragments are planned; the same as the batch twin's.
+    pub session: SessionState,
+}
+
+/// One operator with its inputs.
+#[derive(Debug, Clone)]
+pub struct PlanNode {
+    /// What it does, for logs and explain.
+    pub name: String,
+    /// Where its ports read from.
+    pub inputs: Vec<Input>,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// Where a port reads from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Admitted rows of the job's stream with this index: its full schema.
+    Stream(usize),
+    /// Output of an earlier node.
+    Node(usize),
+}
+
+/// The kinds of operators.
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    /// Row by row: filters, projections, window assignment, unions, lookup joins.
+    Stateless(FragmentPlan),
+    /// Any SQL inside a window; each input has a last column [`CLOSES_AT`] that the fragment does not see.
+    ClosedWindow(FragmentPlan),
+    /// Session assignment.
+    Session(SessionSpec),
+}
+
+/// A piece of SQL over feeds, one feed per port.
+#[derive(Debug, Clone)]
+pub struct FragmentPlan {
+    /// Optimized plan whose scans of streams are scans of the feeds.
+    pub plan: LogicalPlan,
+    /// Inputs of the plan, in port order.
+    pub feeds: Vec<Arc<Feed>>,
+}
+
+/// Sessions: rows of one key less than `gap` apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSpec {
+    /// Index of the event-time column, Timestamp(us).
+    pub time: usize,
+    /// Indices of the key columns; none means one sequence of sessions for all rows.
+    pub keys: Vec<usize>,
+    /// Shortest silence that ends a session.
+    pub gap: Duration,
+    /// Columns of the input that are passed on, in order; `window_start` and `window_end` follow.
+    pub columns: Vec<usize>,
+    /// Input columns and the two window columns.
+    pub schema: SchemaRef,
+}
+
+/// Layout of the output batches: the SELECT's columns, then hidden ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// The SELECT's columns, as they are published.
+    pub schema: SchemaRef,
+    /// Index of the row's event time (window start, else event time), Timestamp(us).
+    pub event_time: Option<usize>,
+    /// Indices of source number and offset (both Int64) of the record that a stateless job's row came from.
+    pub origin: Option<(usize, usize)>,
+}
+
+/// Name of the hidden Int64 column that says at which watermark a row's window closes.
+pub const CLOSES_AT: &str = "__closes_at";

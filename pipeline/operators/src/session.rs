@@ -1,0 +1,196 @@
+//! `Session`: gives every row the session it belongs to, once no later row can change it. Serves `session(t, ts, gap, key => k)`.
+//!
+//! ```text
+//!   gap 5 min      10:00 a   10:03 a            10:20 a
+//!   key a          [----------------)   gap     [--- ...
+//!                  window_start 10:00, window_end 10:08; closes at watermark 10:08
+//! ```
+//!
+//! It remembers the rows of open sessions and forgets them when the watermark reaches the session's end. A row that
+//! joins two sessions makes them one, so the sessions depend on the set of rows only.
+
+use crate::operator::Operator;
+use crate::plan::SessionSpec;
+use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
+use arrow::compute::interleave_record_batch;
+use arrow::record_batch::RecordBatch;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use citystream_model::time::{Micros, Watermark, micros};
+use citystream_model::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Rows per output batch.
+const ROWS_PER_BATCH: usize = 8_192;
+
+/// See the module's description.
+pub(crate) struct Session {
+    // PROPERTIES
+    spec: SessionSpec,
+    gap: Micros,
+    converter: Option<RowConverter>,
+    // STATES
+    /// Open sessions by key; the inner map is by first time.
+    keys: HashMap<Option<OwnedRow>, BTreeMap<Micros, Open>>,
+    /// Ends of the open sessions: (end, key, first time).
+    ends: BTreeSet<(Micros, Option<OwnedRow>, Micros)>,
+    /// Batches that hold rows of open sessions, by number.
+    batches: HashMap<usize, Held>,
+    next_batch: usize,
+    watermark: Watermark,
+    // METRICS
+    bytes: usize,
+}
+
+/// One open session of one key.
+#[derive(Debug)]
+struct Open {
+    last: Micros,
+    /// Batch and row of each row.
+    rows: Vec<(usize, usize)>,
+}
+
+struct Held {
+    batch: RecordBatch,
+    /// Rows that are still in open sessions.
+    live: usize,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(spec: SessionSpec) -> Result<Self> {
+        let types = spec.keys.iter().map(|&key| SortField::new(spec.schema.field(key).data_type().clone())).collect::<Vec<_>>();
+        let converter = if types.is_empty() { None } else { Some(RowConverter::new(types).map_err(failed)?) };
+        let gap = micros(spec.gap);
+        Ok(Self {
+            spec,
+            gap,
+            converter,
+            keys: HashMap::new(),
+            ends: BTreeSet::new(),
+            batches: HashMap::new(),
+            next_batch: 0,
+            watermark: Watermark::NONE,
+            bytes: 0,
+        })
+    }
+
+    fn row_keys(&self, batch: &RecordBatch) -> Result<Vec<Option<OwnedRow>>> {
+        let Some(converter) = &self.converter else { return Ok(vec![None; batch.num_rows()]) };
+        let columns: Vec<ArrayRef> = self.spec.keys.iter().map(|&key| Arc::clone(batch.column(key))).collect();
+        let rows = converter.convert_columns(&columns).map_err(failed)?;
+        Ok(rows.iter().map(|row| Some(row.owned())).collect())
+    }
+
+    /// Puts a row at `at` into the sessions of its key, joining those that it bridges.
+    fn insert(&mut self, key: Option<OwnedRow>, at: Micros, row: (usize, usize)) {
+        let sessions = self.keys.entry(key.clone()).or_default();
+        let mut merged = Open { last: at, rows: vec![row] };
+        let mut first = at;
+        // Sessions that are less than the gap away from the row, on either side of it.
+        let near: Vec<Micros> = sessions
+            .range(..at.saturating_add(self.gap))
+            .rev()
+            .take_while(|(_, open)| open.last > at.saturating_sub(self.gap))
+            .map(|(start, _)| *start)
+            .collect();
+        for start in near {
+            if let Some(open) = sessions.remove(&start) {
+                self.ends.remove(&(open.last.saturating_add(self.gap), key.clone(), start));
+                first = first.min(start);
+                merged.last = merged.last.max(open.last);
+                let mut rows = open.rows;
+                rows.append(&mut merged.rows);
+                merged.rows = rows;
+            }
+        }
+        self.ends.insert((merged.last.saturating_add(self.gap), key, first));
+        sessions.insert(first, merged);
+    }
+
+    /// Puts out the rows of `closed` sessions, each (start, end, rows).
+    fn emit(&mut self, closed: &[(Micros, Micros, Vec<(usize, usize)>)], out: &mut Vec<RecordBatch>) -> Result<()> {
+        let numbers: Vec<usize> = closed.iter().flat_map(|(_, _, rows)| rows.iter().map(|row| row.0)).collect::<BTreeSet<_>>().into_iter().collect();
+        let place: HashMap<usize, usize> = numbers.iter().enumerate().map(|(at, number)| (*number, at)).collect();
+        let held: Vec<RecordBatch> = numbers.iter().filter_map(|number| self.batches.get(number)).map(|held| held.batch.clone()).collect();
+        let held: Vec<&RecordBatch> = held.iter().collect();
+        let rows: Vec<_> = closed
+            .iter()
+            .flat_map(|(start, end, rows)| rows.iter().map(|row| (*start, *end, (place[&row.0], row.1))))
+            .collect();
+        for rows in rows.chunks(ROWS_PER_BATCH) {
+            let indices: Vec<_> = rows.iter().map(|row| row.2).collect();
+            let taken = interleave_record_batch(&held, &indices).map_err(failed)?;
+            let mut columns: Vec<ArrayRef> = self.spec.columns.iter().map(|&column| Arc::clone(taken.column(column))).collect();
+            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.0))));
+            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.1))));
+            out.push(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns).map_err(failed)?);
+        }
+        for number in closed.iter().flat_map(|(_, _, rows)| rows.iter().map(|row| row.0)) {
+            self.release(number);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, number: usize) {
+        if let Some(held) = self.batches.get_mut(&number) {
+            held.live -= 1;
+            if held.live == 0 {
+                self.bytes = self.bytes.saturating_sub(held.batch.get_array_memory_size());
+                self.batches.remove(&number);
+            }
+        }
+    }
+}
+
+impl Operator for Session {
+    fn on_batch(&mut self, _: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
+        let times = batch.column(self.spec.time).as_any().downcast_ref::<TimestampMicrosecondArray>();
+        let times = times.filter(|times| times.null_count() == 0).ok_or_else(|| Error::internal("a session's time column is not a time"))?;
+        let keys = self.row_keys(&batch)?;
+        let number = self.next_batch;
+        for (row, (key, &at)) in keys.into_iter().zip(times.values()).enumerate() {
+            if at < self.watermark.0 {
+                return Err(Error::internal("a row came behind the watermark of its session").with("watermark", self.watermark));
+            }
+            self.insert(key, at, (number, row));
+        }
+        self.next_batch += 1;
+        self.bytes += batch.get_array_memory_size();
+        let live = batch.num_rows();
+        self.batches.insert(number, Held { batch, live });
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        let mut closed = Vec::new();
+        while let Some((end, _, _)) = self.ends.first() {
+            if *end > self.watermark.0 {
+                break;
+            }
+            let Some((end, key, start)) = self.ends.pop_first() else { break };
+            let Some(sessions) = self.keys.get_mut(&key) else { continue };
+            if let Some(open) = sessions.remove(&start) {
+                closed.push((start, end, open.rows));
+            }
+            if sessions.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+        if closed.is_empty() { Ok(()) } else { self.emit(&closed, out) }
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn open_windows(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+fn failed(error: arrow::error::ArrowError) -> Error {
+    Error::internal("session operator").caused_by(error)
+}

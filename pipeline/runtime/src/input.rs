@@ -1,0 +1,145 @@
+//! One stream as one job reads it: records to admitted rows, late rows and rejects.
+
+use arrow::array::{Array, BooleanArray, TimestampMicrosecondArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use citystream_codec::{Decoder, Record, Reject};
+use citystream_connect::Source;
+use citystream_model::position::{Offset, Partition};
+use citystream_model::stream::{HEADERS, KEY, Stream, timestamp_type};
+use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Error, Result};
+use citystream_operators::admit::{Gate, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One stream of a job, being read.
+pub struct Input {
+    // PROPERTIES
+    /// The declaration.
+    pub stream: Arc<Stream>,
+    decoder: Decoder,
+    late_schema: SchemaRef,
+    /// Records at or behind these offsets are not read; `None` reads on for ever.
+    until: Option<BTreeMap<Partition, Offset>>,
+    // STATES
+    /// Where records come from.
+    pub source: Box<dyn Source>,
+    /// What decides which rows are late.
+    pub gate: Gate,
+    /// Partitions that have not been read up to `until`.
+    unfinished: BTreeMap<Partition, Offset>,
+}
+
+/// What a run of records became.
+#[derive(Debug)]
+pub struct Read {
+    /// Admitted rows, full schema.
+    pub admitted: Option<RecordBatch>,
+    /// Late rows, schema of the late table, with their event times.
+    pub late: Option<(RecordBatch, Vec<Micros>)>,
+    /// Records that could not be read.
+    pub rejects: Vec<Reject>,
+    /// Records without a value.
+    pub tombstones: u64,
+    /// Records that were looked at.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+// === impl Input ===
+
+impl Input {
+    /// Starts reading `stream` from `source` for a job with `lateness`, up to the present end if `until_end`.
+    pub fn new(stream: Arc<Stream>, source: Box<dyn Source>, lateness: Duration, until_end: bool) -> Self {
+        let gate = Gate::new(stream.out_of_order, lateness, source.partitions());
+        let (ends, starts) = (source.end_offsets(), source.start_offsets());
+        let start = |partition: &Partition| starts.get(partition).copied().unwrap_or(0);
+        let unfinished = ends.iter().filter(|(partition, end)| **end > start(partition)).map(|(partition, end)| (*partition, *end)).collect();
+        Self {
+            decoder: Decoder::new(Arc::clone(&stream)),
+            late_schema: late_schema(&stream),
+            until: until_end.then_some(ends),
+            unfinished,
+            stream,
+            source,
+            gate,
+        }
+    }
+
+    /// True when every partition has been read up to the end that was found at the start.
+    pub fn is_finished(&self) -> bool {
+        self.until.is_some() && self.unfinished.is_empty()
+    }
+
+    /// Decodes and judges records of one partition.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when Arrow refuses to build a batch.
+    pub fn read(&mut self, partition: Partition, mut records: Vec<Record>, now: Micros) -> Result<Read> {
+        if let Some(until) = &self.until {
+            let end = until.get(&partition).copied().unwrap_or(0);
+            if records.last().is_some_and(|last| last.offset + 1 >= end) {
+                self.unfinished.remove(&partition);
+            }
+            records.retain(|record| record.offset < end);
+        }
+        let size = |record: &Record| [&record.key, &record.value].into_iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let bytes = records.iter().map(size).sum();
+        let record_time = records.last().map_or(0, |record| record.timestamp);
+        let decoded = self.decoder.decode(partition, &records, now)?;
+        let (records, rejects, tombstones) = (records.len() as u64, decoded.rejects, decoded.tombstones);
+        let (admitted, late) = self.judge(partition, decoded.batch, decoded.event_times, record_time)?;
+        Ok(Read { admitted, late, rejects, tombstones, records, bytes })
+    }
+
+    #[allow(clippy::type_complexity, reason = "the two halves of one batch, named by the fields of Read")]
+    fn judge(
+        &mut self,
+        partition: Partition,
+        batch: RecordBatch,
+        times: Vec<Micros>,
+        record_time: Micros,
+    ) -> Result<(Option<RecordBatch>, Option<(RecordBatch, Vec<Micros>)>)> {
+        if batch.num_rows() == 0 {
+            return Ok((None, None));
+        }
+        let watermarks = match self.gate.judge(partition, &times, record_time) {
+            Verdict::AllAdmitted => return Ok((Some(batch), None)),
+            Verdict::Mixed(watermarks) => watermarks,
+        };
+        let is_late: BooleanArray = watermarks.iter().map(|watermark| Some(watermark.is_some())).collect();
+        let is_admitted: BooleanArray = watermarks.iter().map(|watermark| Some(watermark.is_none())).collect();
+        let split = |mask: &BooleanArray| filter_record_batch(&batch, mask).map_err(|error| Error::internal("splitting late rows").caused_by(error));
+        let (admitted, late) = (split(&is_admitted)?, split(&is_late)?);
+        let times = times.into_iter().zip(&watermarks).filter(|(_, watermark)| watermark.is_some()).map(|(at, _)| at).collect();
+        let late = self.late_batch(&late, watermarks.into_iter().flatten())?;
+        Ok(((admitted.num_rows() > 0).then_some(admitted), Some((late, times))))
+    }
+
+    fn late_batch(&self, batch: &RecordBatch, watermarks: impl Iterator<Item = Watermark>) -> Result<RecordBatch> {
+        let names = self.late_schema.fields().iter().take(self.late_schema.fields().len() - 1);
+        let mut columns: Vec<Arc<dyn Array>> = names.filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
+        columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(watermarks.map(|watermark| watermark.0))));
+        RecordBatch::try_new(Arc::clone(&self.late_schema), columns).map_err(|error| Error::internal("late rows").caused_by(error))
+    }
+
+    /// Notes that `partition` has nothing left for now.
+    pub fn at_end(&mut self, partition: Partition, offset: Offset, now: Micros) {
+        if self.unfinished.get(&partition).is_some_and(|end| offset >= *end) {
+            self.unfinished.remove(&partition);
+        }
+        self.gate.at_end(partition, now);
+    }
+}
+
+/// Columns of the late table: the declared ones, where the record stood, and the watermark that it came behind.
+pub fn late_schema(stream: &Stream) -> SchemaRef {
+    let full = stream.full_schema();
+    let kept = full.fields().iter().filter(|field| field.name() != KEY && field.name() != HEADERS).cloned();
+    let watermark = Arc::new(Field::new("_watermark", timestamp_type(), false));
+    Arc::new(Schema::new(kept.chain([watermark]).collect::<Vec<_>>()))
+}

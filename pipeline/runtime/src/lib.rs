@@ -1,0 +1,21 @@
+//! Runs jobs: one thread each, which reads, decodes, admits, computes and writes in one loop.
+//!
+//! ```text
+//!   source --> decode --> gate --> operators --> sinks
+//!                |          |
+//!             rejects    late table
+//! ```
+//!
+//! It knows nothing of SQL text, HTTP or Kubernetes. Start with [`job::Job`], then [`supervise`].
+//!
+//! Invariants: every buffer is charged to the job's limit (I5); a job that fails stops neither the process nor the
+//! other jobs; what a job has read is admitted, late or rejected, and counted as one of them.
+
+pub mod align;
+pub mod input;
+pub mod job;
+pub mod metrics;
+pub mod output;
+pub mod status;
+pub mod stop;
+pub mod supervise;

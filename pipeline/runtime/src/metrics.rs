@@ -1,0 +1,134 @@
+//! Every metric of the data plane, in one place. Each series of a job exists from its start, with 0.
+
+use citystream_codec::Reason;
+use citystream_model::{Error, Result};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, GaugeVec, Opts, Registry};
+
+/// Metric families of the process.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Records read, by job and stream.
+    pub source_rows: IntCounterVec,
+    /// Bytes of keys and values read, by job and stream.
+    pub source_bytes: IntCounterVec,
+    /// Rows admitted, by job and stream.
+    pub admitted_rows: IntCounterVec,
+    /// Late rows, by job and stream.
+    pub late_rows: IntCounterVec,
+    /// Rejected records, by job, stream and reason.
+    pub rejected_rows: IntCounterVec,
+    /// Tombstones, by job and stream.
+    pub tombstones: IntCounterVec,
+    /// Rows on which an expression failed, by job.
+    pub expression_errors: IntCounterVec,
+    /// Result rows published, by job.
+    pub sink_rows: IntCounterVec,
+    /// Bytes of results published, by job.
+    pub sink_bytes: IntCounterVec,
+    /// Records that wait, by job, stream and partition.
+    pub consumer_lag_rows: IntGaugeVec,
+    /// Wall clock less watermark in seconds, by job, stream and partition.
+    pub watermark_delay: GaugeVec,
+    /// Open windows, by job.
+    pub open_windows: IntGaugeVec,
+    /// Bytes of operator state and sink buffers, by job.
+    pub state_bytes: IntGaugeVec,
+    /// Seconds per batch, by job and stage.
+    pub stage_seconds: HistogramVec,
+    /// Seconds that a watermark's closing of windows took, by job.
+    pub window_close_seconds: HistogramVec,
+}
+
+/// Stages of the loop, in the order of the data.
+pub const STAGES: [&str; 4] = ["decode", "admit", "operators", "sink"];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// All families in a registry of their own; `version` is the binary's.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when a name is registered twice.
+    pub fn new(version: &str) -> Result<Self> {
+        Self::try_new(version).map_err(|error| Error::internal("metrics").caused_by(error))
+    }
+
+    fn try_new(version: &str) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone())).map(|()| family)
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone())).map(|()| family)
+        };
+        let seconds = |name: &str, help: &str, labels: &[&str]| {
+            let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 10)?;
+            let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?;
+            registry.register(Box::new(family.clone())).map(|()| family)
+        };
+        let stream = &["job", "stream"];
+        let partition = &["job", "stream", "partition"];
+        let delay = GaugeVec::new(Opts::new("citystream_watermark_delay_seconds", "Wall clock less watermark; 0 before the first row."), partition)?;
+        registry.register(Box::new(delay.clone()))?;
+        let build = gauge("citystream_build_info", "Always 1; the version of the binary is the label.", &["version"])?;
+        build.with_label_values(&[version]).set(1);
+        Ok(Self {
+            source_rows: counter("citystream_source_rows_total", "Records read from the source.", stream)?,
+            source_bytes: counter("citystream_source_bytes_total", "Bytes of keys and values read from the source.", stream)?,
+            admitted_rows: counter("citystream_admitted_rows_total", "Rows admitted by the gate.", stream)?,
+            late_rows: counter("citystream_late_rows_total", "Rows that came behind their partition's watermark.", stream)?,
+            rejected_rows: counter("citystream_rejected_rows_total", "Records that could not be read or break the schema.", &["job", "stream", "reason"])?,
+            tombstones: counter("citystream_tombstones_total", "Records without a value, which are skipped.", stream)?,
+            expression_errors: counter("citystream_expression_errors_total", "Rows on which an expression failed and gave NULL.", &["job"])?,
+            sink_rows: counter("citystream_sink_rows_total", "Result rows published by the job's sinks.", &["job"])?,
+            sink_bytes: counter("citystream_sink_bytes_total", "Bytes published by the job's sinks.", &["job"])?,
+            consumer_lag_rows: gauge("citystream_consumer_lag_rows", "Records between the job's position and the end of the partition.", partition)?,
+            watermark_delay: delay,
+            open_windows: gauge("citystream_open_windows", "Windows that hold rows and have not closed.", &["job"])?,
+            state_bytes: gauge("citystream_state_bytes", "Bytes of operator state and of unpublished output.", &["job"])?,
+            stage_seconds: seconds("citystream_stage_seconds", "Time per batch in a stage of the job.", &["job", "stage"])?,
+            window_close_seconds: seconds("citystream_window_close_seconds", "Time to compute the windows that one watermark closed.", &["job"])?,
+            registry,
+        })
+    }
+
+    /// Creates the series of a job over `streams`.
+    pub fn start_job(&self, job: &str, streams: &[&str]) {
+        for family in [&self.expression_errors, &self.sink_rows, &self.sink_bytes] {
+            family.with_label_values(&[job]);
+        }
+        for family in [&self.open_windows, &self.state_bytes] {
+            family.with_label_values(&[job]);
+        }
+        self.window_close_seconds.with_label_values(&[job]);
+        for stage in STAGES {
+            self.stage_seconds.with_label_values(&[job, stage]);
+        }
+        for stream in streams {
+            for family in [&self.source_rows, &self.source_bytes, &self.admitted_rows, &self.late_rows, &self.tombstones] {
+                family.with_label_values(&[job, stream]);
+            }
+            for reason in Reason::ALL {
+                self.rejected_rows.with_label_values(&[job, stream, reason.as_str()]);
+            }
+        }
+    }
+
+    /// Creates the series of a partition.
+    pub fn start_partition(&self, job: &str, stream: &str, partition: i32) {
+        let labels = [job, stream, &partition.to_string()];
+        self.consumer_lag_rows.with_label_values(&labels);
+        self.watermark_delay.with_label_values(&labels);
+    }
+
+    /// The text page of Prometheus (exposition format 0.0.4).
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when a family cannot be written.
+    pub fn page(&self) -> Result<String> {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| Error::internal("metrics page").caused_by(error))
+    }
+}

@@ -1,0 +1,115 @@
+//! Options as they are written, with their positions: each is read once, and what nobody read is refused.
+
+use crate::text::{Place, Statement};
+use citystream_model::duration::parse_duration;
+use citystream_model::nearest::nearest;
+use citystream_model::{Diagnostic, Error};
+use std::time::Duration;
+
+/// Named options of one statement.
+pub(crate) struct Options<'a> {
+    statement: &'a Statement,
+    entries: Vec<Entry>,
+    /// Findings so far; all are reported together.
+    findings: Vec<Diagnostic>,
+    /// Names that were asked for, which are the names that exist.
+    known: Vec<&'static str>,
+}
+
+struct Entry {
+    name: String,
+    value: String,
+    at: Place,
+    taken: bool,
+}
+
+// === impl Options ===
+
+impl<'a> Options<'a> {
+    /// Options by name and value, in the order of the text. `places` are where the names stand, if that is known.
+    pub(crate) fn new(statement: &'a Statement, pairs: Vec<(String, String, Option<Place>)>) -> Self {
+        let mut options = Self { statement, entries: Vec::new(), findings: Vec::new(), known: Vec::new() };
+        for (name, value, at) in pairs {
+            let name = name.to_lowercase();
+            let seen = options.entries.iter().filter(|entry| entry.name == name).count();
+            let at = at.or_else(|| statement.find_nth(&name, seen)).unwrap_or_else(|| statement.start());
+            if seen > 0 {
+                options.report("S005", at, format!("option '{name}' is given twice"), "keep one of the two");
+            }
+            options.entries.push(Entry { name, value, at, taken: seen > 0 });
+        }
+        options
+    }
+
+    /// The text of an option, if it is given.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.take(name).map(|(value, _)| value)
+    }
+
+    /// The text of an option with its place.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<(String, Place)> {
+        self.known.push(name);
+        let entry = self.entries.iter_mut().find(|entry| entry.name == name)?;
+        entry.taken = true;
+        Some((entry.value.clone(), entry.at))
+    }
+
+    /// An option read by `parse`; a value that it refuses is a finding, and the default stands in.
+    pub(crate) fn parsed<T>(&mut self, name: &'static str, default: T, parse: impl FnOnce(&str) -> Result<T, Error>) -> T {
+        let Some((value, at)) = self.take(name) else { return default };
+        parse(&value).unwrap_or_else(|error| {
+            let message = error.to_string();
+            let (message, help) = match message.split_once("; ") {
+                Some((message, help)) => (message.to_owned(), help.to_owned()),
+                None => (message, format!("change the value, or leave {name} out for its default")),
+            };
+            self.report("S006", at, format!("option {name}: {message}"), help);
+            default
+        })
+    }
+
+    /// All options whose names start with `prefix`, without it: (name, value, place).
+    pub(crate) fn prefixed(&mut self, prefix: &'static str) -> Vec<(String, String, Place)> {
+        let matching = self.entries.iter_mut().filter(|entry| entry.name.starts_with(prefix));
+        matching
+            .map(|entry| {
+                entry.taken = true;
+                (entry.name[prefix.len()..].to_owned(), entry.value.clone(), entry.at)
+            })
+            .collect()
+    }
+
+    /// Adds a finding.
+    pub(crate) fn report(&mut self, code: &'static str, at: Place, message: impl Into<String>, help: impl Into<String>) {
+        let finding = self.statement.finding(code, at, message, help);
+        self.findings.push(finding);
+    }
+
+    /// Refuses what was not read and returns all findings.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        let unread: Vec<_> = self.entries.iter().filter(|entry| !entry.taken).map(|entry| (entry.name.clone(), entry.at)).collect();
+        for (name, at) in unread {
+            let help = match nearest(&name, self.known.iter().copied()) {
+                Some(known) => format!("did you mean '{known}'?"),
+                None => format!("known options: {}", self.known.join(", ")),
+            };
+            self.report("S004", at, format!("unknown option '{name}'"), help);
+        }
+        self.findings
+    }
+}
+
+/// A duration of at least a hundred milliseconds.
+pub(crate) fn some_duration(text: &str) -> Result<Duration, Error> {
+    let duration = parse_duration(text)?;
+    if duration < Duration::from_millis(100) { Err(Error::job(format!("found '{text}', expected at least '100 ms'"))) } else { Ok(duration) }
+}
+
+/// One of a closed set of words.
+pub(crate) fn one_of<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, Error> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let expected = words.iter().map(|(word, _)| format!("'{word}'")).collect::<Vec<_>>().join(" or ");
+        Error::job(format!("found '{value}', expected {expected}"))
+    })
+}

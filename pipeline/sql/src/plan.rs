@@ -1,0 +1,12 @@
+//! From a checked query to a plan: what each construct means, one file each.
+
+pub(crate) mod aggregate;
+pub(crate) mod columns;
+pub(crate) mod join;
+pub(crate) mod lower;
+pub(crate) mod order;
+pub(crate) mod output;
+pub(crate) mod over;
+pub(crate) mod piece;
+pub(crate) mod window_node;
+pub(crate) mod windows;

@@ -1,0 +1,38 @@
+//! Window functions (`OVER`): final when a window in every PARTITION BY has closed.
+
+use crate::finding::{Finding, place_of};
+use crate::plan::columns::{Facts, facts_of_keys, first_close, known, settle};
+use crate::plan::lower::Lowering;
+use crate::plan::piece::Piece;
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, Window};
+use std::sync::Arc;
+
+/// Lowers window functions over a stream to a `ClosedWindow`.
+pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piece> {
+    let piece = lowering.piece(&window.input)?;
+    let schema = Arc::clone(window.input.schema());
+    let at = place_of(&window.window_expr);
+    let (_, closing) = facts_of_keys(shared_keys(&window.window_expr), piece.plan.schema(), &piece.facts)?;
+    let Some(closes_at) = first_close(&closing) else {
+        let help = "add the window: OVER (PARTITION BY window_start, window_end, ... ORDER BY ...)";
+        let message = "OVER without a window's start and end in PARTITION BY never closes (OVER along the stream is not taken yet)";
+        return Err(Finding::new("S140", at, message, help).into());
+    };
+    let column = |at: usize| Expr::from(schema.qualified_field(at));
+    let mut facts: Facts = (0..schema.fields().len()).map(|at| known(&column(at), piece.plan.schema(), &piece.facts)).collect();
+    settle(&mut facts, &closing, |at| closing.iter().any(|(key, _)| *key == column(at)));
+    facts.resize(window.schema.fields().len(), None);
+    let build = |inputs: Vec<LogicalPlan>| LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs);
+    lowering.closed_window("over", vec![(piece, Arc::clone(&schema), closes_at)], build, facts)
+}
+
+/// Expressions that stand in the PARTITION BY of all window functions.
+fn shared_keys(exprs: &[Expr]) -> Vec<Expr> {
+    let mut partitions = exprs.iter().map(|expr| match expr.clone().unalias_nested().data {
+        Expr::WindowFunction(function) => function.params.partition_by,
+        _ => Vec::new(),
+    });
+    let first = partitions.next().unwrap_or_default();
+    partitions.fold(first, |shared, other| shared.into_iter().filter(|key| other.contains(key)).collect())
+}

@@ -1,0 +1,62 @@
+//! The DataFusion session in which a job is planned: its functions, rules and settings, the same live and in batch.
+
+use crate::plan::order::SortOnce;
+use crate::plan::windows::WindowPlanner;
+use citystream_functions::{ExpressionErrors, aggregates, null_on_error};
+use citystream_model::stream::timestamp_type;
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::common::Result;
+use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use std::sync::Arc;
+
+/// A session for one job; `errors` counts the rows on which an expression failed.
+///
+/// It has no table functions, object stores or file formats beyond those compiled in, and no table that is not
+/// registered: a query reads what is declared and nothing else.
+pub(crate) fn session(errors: &ExpressionErrors) -> SessionState {
+    let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.schema_force_view_types = false;
+    // Plans of fragments are run again and again; a filter learnt in one run must not meet the next.
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_table_functions(Default::default())
+        .with_relation_planners(vec![Arc::new(WindowPlanner)])
+        .with_type_planner(Arc::new(Microseconds))
+        .with_analyzer_rule(null_on_error(errors))
+        .with_optimizer_rule(Arc::new(SortOnce))
+        .build();
+    for aggregate in aggregates(errors) {
+        register(&mut state, aggregate);
+    }
+    state
+}
+
+fn register(state: &mut SessionState, aggregate: Arc<datafusion::logical_expr::AggregateUDF>) {
+    use datafusion::execution::FunctionRegistry;
+    // Replaces DataFusion's function of the name; there is nothing to refuse.
+    let _replaced = state.register_udaf(aggregate);
+}
+
+/// TIMESTAMP means microseconds.
+#[derive(Debug)]
+struct Microseconds;
+
+impl TypePlanner for Microseconds {
+    fn plan_type_field(&self, sql: &SqlType) -> Result<Option<FieldRef>> {
+        Ok(match sql {
+            SqlType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                Some(Arc::new(datafusion::arrow::datatypes::Field::new("", timestamp_type(), true)))
+            }
+            _ => None,
+        })
+    }
+}

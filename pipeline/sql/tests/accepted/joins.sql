@@ -1,0 +1,20 @@
+-- Streams with tables, and windowed streams with each other.
+CREATE MATERIALIZED VIEW lookup AS
+SELECT r.sensor_id, r.speed, s.limit_kmh FROM readings AS r LEFT JOIN sensors AS s ON s.sensor_id = r.sensor_id;
+CREATE MATERIALIZED VIEW in_table AS
+SELECT zone, speed FROM readings WHERE sensor_id IN (SELECT sensor_id FROM sensors WHERE limit_kmh > 50);
+CREATE MATERIALIZED VIEW not_in_table AS
+SELECT r.zone FROM readings AS r WHERE NOT EXISTS (SELECT 1 FROM holidays AS h WHERE h.name = r.zone);
+CREATE MATERIALIZED VIEW window_join AS
+WITH a AS (SELECT zone, window_start, window_end, avg(speed) AS kmh FROM tumble(readings, measured_at, INTERVAL '5 minutes') GROUP BY zone, window_start, window_end),
+     b AS (SELECT zone, window_start, window_end, count(*) AS changes FROM tumble(signals, changed_at, INTERVAL '5 minutes') GROUP BY zone, window_start, window_end)
+SELECT a.zone, a.window_start, a.window_end, a.kmh, b.changes
+FROM a JOIN b ON a.zone = b.zone AND a.window_start = b.window_start AND a.window_end = b.window_end;
+CREATE MATERIALIZED VIEW window_left_join AS
+SELECT a.zone, a.window_start, a.speed, b.phase
+FROM tumble(readings, measured_at, INTERVAL '1 minute') AS a
+LEFT JOIN tumble(signals, changed_at, INTERVAL '1 minute') AS b ON a.zone = b.zone AND a.window_start = b.window_start AND a.window_end = b.window_end;
+CREATE MATERIALIZED VIEW both AS
+SELECT zone, measured_at AS at FROM readings UNION ALL SELECT zone, changed_at FROM signals;
+CREATE MATERIALIZED VIEW natural_join AS SELECT r.speed, s.limit_kmh FROM readings AS r NATURAL JOIN sensors AS s;
+CREATE MATERIALIZED VIEW unnested AS SELECT zone, x, FROM readings, UNNEST(make_array(1, 2)) AS u(x);

@@ -1,0 +1,23 @@
+-- Window functions, by position and by name, and the spellings that mean the same.
+CREATE MATERIALIZED VIEW tumble_by_name AS
+SELECT zone, window_start, window_end, count(*) AS n, sum(vehicles) AS vehicles, avg(speed) AS kmh, sum(price) AS price
+FROM tumble(t => readings, ts => measured_at, size => INTERVAL '5 minutes', zone => 'Europe/Amsterdam')
+GROUP BY zone, window_start, window_end;
+CREATE MATERIALIZED VIEW hop_job AS
+SELECT zone, window_start, window_end, max(speed) AS top FROM hop(readings, measured_at, INTERVAL '1 minute', INTERVAL '5 minutes') GROUP BY zone, window_start, window_end;
+CREATE MATERIALIZED VIEW cumulate_job AS
+SELECT zone, window_start, window_end, min(speed) AS low FROM cumulate(readings, measured_at, INTERVAL '1 hour', INTERVAL '1 day') GROUP BY zone, window_start, window_end;
+CREATE MATERIALIZED VIEW session_job AS
+SELECT zone, window_start, window_end, count(*) AS n FROM session(readings, measured_at, INTERVAL '1 minute', key => zone) GROUP BY zone, window_start, window_end;
+CREATE MATERIALIZED VIEW session_keys AS
+SELECT zone, sensor_id, window_start, window_end, count(*) AS n FROM session(readings, measured_at, gap => INTERVAL '1 minute', key => (zone, sensor_id)) GROUP BY zone, sensor_id, window_start, window_end;
+CREATE MATERIALIZED VIEW month_job AS
+SELECT window_start, count(*) AS n FROM tumble(readings, measured_at, INTERVAL '1 month', zone => 'Europe/Amsterdam') GROUP BY window_start, window_end;
+CREATE MATERIALIZED VIEW bin_job AS
+SELECT date_bin(INTERVAL '5 minutes', measured_at) AS began, zone, count(*) AS n FROM readings GROUP BY 1, 2;
+CREATE MATERIALIZED VIEW trunc_job AS
+SELECT date_trunc('hour', measured_at) AS began, count(*) AS n FROM readings GROUP BY date_trunc('hour', measured_at);
+CREATE MATERIALIZED VIEW distinct_job AS
+SELECT DISTINCT zone, window_start, window_end FROM tumble(readings, measured_at, INTERVAL '5 minutes');
+CREATE MATERIALIZED VIEW record_time AS
+SELECT zone, window_start, count(*) AS n FROM tumble(readings, measured_at, INTERVAL 1 HOUR) GROUP BY ALL;

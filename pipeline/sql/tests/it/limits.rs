@@ -1,0 +1,47 @@
+//! Texts at the limit: refused, whatever they hold, and never by a crash.
+
+use crate::fixture::check_jobs;
+
+/// The one finding about a text.
+fn refusal(sql: &str) -> String {
+    let findings = check_jobs("", sql).err().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    findings[0].to_string()
+}
+
+#[test]
+fn a_text_beyond_one_mebibyte() {
+    let text = format!("CREATE MATERIALIZED VIEW j AS SELECT zone FROM readings -- {}", "x".repeat(1 << 20));
+    let found = refusal(&text);
+    assert!(found.starts_with("1:1: S001 the text has 10") && found.contains("at most 1048576"), "{found}");
+}
+
+#[test]
+fn nested_parentheses() {
+    for depth in [60, 300, 3_000, 100_000] {
+        let (open, close) = ("(".repeat(depth), ")".repeat(depth));
+        let found = refusal(&format!("CREATE MATERIALIZED VIEW j AS\nSELECT {open}speed{close} AS s FROM readings"));
+        assert!(found.starts_with("2:") && found.contains("S001") && found.contains("nested"), "{found}");
+        let found = refusal(&format!("CREATE MATERIALIZED VIEW j AS\nSELECT * FROM {open}readings{close}"));
+        assert!(found.starts_with("2:") && found.contains("S001") && found.contains("nested"), "{found}");
+    }
+}
+
+#[test]
+fn long_chains() {
+    let longs = [
+        format!("SELECT speed{} AS s FROM readings", " + 1".repeat(20_000)),
+        format!("SELECT {} speed AS s FROM readings", "- ".repeat(20_000)),
+        format!("SELECT speed FROM readings WHERE {} is_ok", "NOT ".repeat(20_000)),
+        format!("SELECT speed FROM readings WHERE is_ok{}", " AND is_ok".repeat(20_000)),
+        format!("SELECT speed FROM readings{}", " UNION ALL SELECT speed FROM readings".repeat(5_000)),
+        format!("SELECT CASE {} END AS s FROM readings", "WHEN is_ok THEN CASE ".repeat(2_000)),
+        format!("SELECT speed FROM readings WHERE zone IN ({} '')", "'a', ".repeat(20_000)),
+        format!("SELECT {} AS s FROM readings", "coalesce(speed, ".repeat(2_000)),
+    ];
+    for select in longs {
+        let result = std::panic::catch_unwind(|| check_jobs("", &format!("CREATE MATERIALIZED VIEW j AS\n{select}")).err());
+        let findings = result.unwrap();
+        println!("{}... {:?}", &select[..60], findings.map(|found| found[0].to_string()));
+    }
+}

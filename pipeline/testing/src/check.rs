@@ -1,0 +1,170 @@
+//! What has to hold for a case.
+
+use crate::arrival;
+use crate::case::Case;
+use crate::records::Fate;
+use crate::rows::{difference, render};
+use crate::run::{self, Outcome};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::TimestampMicrosecondType;
+use citystream_model::Diagnostic;
+use citystream_model::time::{Micros, micros};
+use citystream_sql::CheckedJob;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+
+/// How a case that holds went.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Stream and batch agreed on this many rows; this many records were late.
+    Agreed {
+        /// Rows of the result.
+        rows: usize,
+        /// Late records.
+        late: usize,
+    },
+    /// The compiler refused the job.
+    Refused(Vec<Diagnostic>),
+}
+
+/// Rows of a difference that are shown.
+const SHOWN: usize = 6;
+
+/// Runs a case and checks all that has to hold.
+///
+/// # Errors
+/// What does not hold.
+pub fn check(case: &Case) -> Result<Verdict, String> {
+    let job = match run::prepare(&case.world.ddl(), &case.job, &case.world.tables()) {
+        Ok(job) => job,
+        Err(findings) => return Ok(Verdict::Refused(findings)),
+    };
+    let names: Vec<&str> = case.world.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let stream = |number: u64| {
+        let arrival = arrival::generate(&mut case.rng(number), &case.records);
+        run::stream(&job, &names, &case.records, &arrival).map_err(|error| format!("stream run {number}: {error}"))
+    };
+    let outcome = stream(1)?;
+    accounts(case, &job, &names, &outcome)?;
+    let columns = job.schema.fields().len();
+    let streamed = render(&outcome.batches(), columns);
+    schema(&job, &outcome)?;
+    let twin = twin(&job, &outcome, &mut case.rng(2))?;
+    same("stream", &streamed, "batch", &render(&twin, columns))?;
+    finality(case, &job, &outcome)?;
+    let again = stream(3)?;
+    same("stream", &streamed, "stream in other pieces", &render(&again.batches(), columns))?;
+    if again.late != outcome.late {
+        return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
+    }
+    Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len() })
+}
+
+fn same(left_name: &str, left: &[String], right_name: &str, right: &[String]) -> Result<(), String> {
+    let (only_left, only_right) = difference(left, right);
+    if only_left.is_empty() && only_right.is_empty() {
+        return Ok(());
+    }
+    let list = |rows: &[String]| rows.iter().take(SHOWN).map(|row| format!("    {row}\n")).collect::<String>();
+    Err(format!(
+        "{} rows of {} only in {left_name}:\n{}{} rows of {} only in {right_name}:\n{}",
+        only_left.len(),
+        left.len(),
+        list(&only_left),
+        only_right.len(),
+        right.len(),
+        list(&only_right)
+    ))
+}
+
+/// Every record is exactly one of admitted, late, rejected and tombstone, and the right one.
+fn accounts(case: &Case, job: &CheckedJob, names: &[&str], outcome: &Outcome) -> Result<(), String> {
+    let lateness = micros(job.spec.lateness);
+    let inputs = job.streams.iter().map(|stream| {
+        let at = names.iter().position(|name| *name == stream.name).expect("a stream of the world");
+        (at, micros(stream.out_of_order) + lateness)
+    });
+    let inputs: BTreeMap<usize, Micros> = inputs.collect();
+    let late = run::late_by_the_rule(&case.records, &inputs);
+    if late != outcome.late {
+        return Err(format!("late rows: by the rule {late:?}, by the gate {:?}", outcome.late));
+    }
+    let rejected = inputs.keys().flat_map(|&stream| {
+        (0i32..).zip(&case.records[stream]).flat_map(move |(partition, raw)| {
+            raw.iter().filter(|raw| raw.fate == Fate::Reject).map(move |raw| (stream, partition, raw.record.offset))
+        })
+    });
+    let rejected = rejected.collect();
+    if outcome.rejected != rejected {
+        return Err(format!("rejected records: expected {rejected:?}, found {:?}", outcome.rejected));
+    }
+    let admitted: usize = outcome.admitted.iter().flatten().map(RecordBatch::num_rows).sum();
+    let sum = (admitted + outcome.late.len() + outcome.rejected.len()) as u64 + outcome.tombstones;
+    if sum != outcome.read {
+        return Err(format!("{} records were read, {sum} are accounted for", outcome.read));
+    }
+    Ok(())
+}
+
+/// The first columns of every output batch are those of the job's schema.
+fn schema(job: &CheckedJob, outcome: &Outcome) -> Result<(), String> {
+    for emission in &outcome.output {
+        let found = emission.batch.schema();
+        for (at, field) in job.schema.fields().iter().enumerate() {
+            let column = found.field(at);
+            if column.data_type() != field.data_type() || column.name() != field.name() {
+                return Err(format!("output column {at}: declared {field:?}, found {column:?}"));
+            }
+            if !field.is_nullable() && emission.batch.column(at).null_count() > 0 {
+                return Err(format!("output column {} holds nulls, declared NOT NULL", field.name()));
+            }
+        }
+        if let Some(at) = job.plan.output.event_time
+            && *found.field(at).data_type() != citystream_model::stream::timestamp_type()
+        {
+            return Err(format!("event time is {:?}", found.field(at)));
+        }
+    }
+    Ok(())
+}
+
+/// The batch twin over the admitted rows in another order and other pieces.
+fn twin(job: &CheckedJob, outcome: &Outcome, rng: &mut StdRng) -> Result<Vec<RecordBatch>, String> {
+    let shuffled = job.streams.iter().zip(&outcome.admitted).map(|(stream, batches)| {
+        let all = concat_batches(&stream.full_schema(), batches).expect("batches of one stream");
+        let mut order: Vec<u32> = (0..all.num_rows() as u32).collect();
+        order.shuffle(rng);
+        let mut pieces = Vec::new();
+        let mut left = order.as_slice();
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at(rng.random_range(1..=left.len()));
+            pieces.push(take_record_batch(&all, &UInt32Array::from(piece.to_vec())).expect("rows in range"));
+            left = rest;
+        }
+        pieces
+    });
+    let shuffled = shuffled.collect();
+    run::batch(job, shuffled).map_err(|error| format!("batch run: {error}"))
+}
+
+/// A row with a window comes exactly with the watermark that closes the window.
+fn finality(case: &Case, job: &CheckedJob, outcome: &Outcome) -> Result<(), String> {
+    if !(case.query.blocking && case.query.windowed) {
+        return Ok(());
+    }
+    let Ok(at) = job.schema.index_of("window_end") else { return Err("no column window_end".to_owned()) };
+    for emission in &outcome.output {
+        let ends = emission.batch.column(at).as_primitive::<TimestampMicrosecondType>();
+        for end in ends.iter().flatten() {
+            if emission.at_once || end > emission.after.0 || end <= emission.before.0 {
+                let (before, after) = (emission.before, emission.after);
+                let end = citystream_model::time::format_time(end);
+                return Err(format!("a row of a window that ends at {end} came as the watermark rose from {before} to {after}"));
+            }
+        }
+    }
+    Ok(())
+}

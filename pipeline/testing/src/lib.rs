@@ -1,0 +1,23 @@
+//! Dev-only: the differential harness. A seed makes a case; the case runs as a stream and as a batch; both must agree.
+//!
+//! ```text
+//!   seed --> World (streams, table) --> records in partitions --> Arrival (interleaving, cuts) --> decode, gate, graph --+
+//!        \-> Grammar (stream DDL, job SQL) --> compile ----------------------------------------/                        equal?
+//!                                                     \--> batch twin over the admitted rows, shuffled ----------------+
+//! ```
+//!
+//! It knows nothing of Kafka, files and clocks: it drives the pure crates by hand. Start with [`case::Case`] (what is
+//! generated), then [`check::check`] (what has to hold).
+//!
+//! Invariants: everything follows from the seed; production code never imports this crate.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "dev-only: a panic is a failed test")]
+
+pub mod arrival;
+pub mod case;
+pub mod check;
+pub mod expression;
+pub mod query;
+pub mod records;
+pub mod rows;
+pub mod run;
+pub mod world;

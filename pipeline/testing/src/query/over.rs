@@ -1,0 +1,89 @@
+//! Window functions partitioned by the window: top-N, ranks, neighbours, running sums.
+
+use super::{Grammar, Query, Window};
+use crate::expression::{self, Class, Item};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+impl Grammar<'_> {
+    /// Window functions over a windowed query; sometimes only rows that they choose.
+    pub(super) fn over(&mut self, depth: usize, window: &Window) -> Query {
+        let inner = self.windowed_in(depth - 1, window);
+        let scope = inner.scope("i");
+        let (mut list, mut columns) = self.expressions(&scope, 3);
+        self.add_window(&mut list, &mut columns, "i");
+        let mut calls = Vec::new();
+        for _ in 0..self.rng.random_range(1..3) {
+            let (text, class) = self.call(&scope);
+            let name = self.name("f");
+            list.push(format!("{text} AS {name}"));
+            columns.push(Item { text: name.clone(), class });
+            calls.push((name, text, class));
+        }
+        let from = self.relation(&inner, "i");
+        let sql = format!("SELECT {} FROM {from}", list.join(", "));
+        let query = Query { sql, columns, blocking: true, windowed: true };
+        let number = calls.into_iter().find(|(_, _, class)| *class == Class::Int);
+        match (number, self.rng.random_range(0..4)) {
+            (Some((name, _, _)), 0) => {
+                let columns: Vec<String> = query.columns.iter().map(|item| format!("t.{}", item.text)).collect();
+                let from = self.relation(&query, "t");
+                Query { sql: format!("SELECT {} FROM {from} WHERE t.{name} <= 2", columns.join(", ")), ..query }
+            }
+            (Some((_, text, _)), 1) => Query { sql: format!("{} QUALIFY {text} <= 2", query.sql), ..query },
+            _ => query,
+        }
+    }
+
+    /// One window function and the class of its result.
+    fn call(&mut self, scope: &[Item]) -> (String, Class) {
+        let mut partition = "PARTITION BY i.window_start, i.window_end".to_owned();
+        if self.chance(0.5)
+            && let Some(item) = scope.choose(self.rng)
+        {
+            partition = format!("{partition}, {}", item.text);
+        }
+        let by_class = *[Class::Time, Class::Int, Class::Text].choose(self.rng).unwrap();
+        let by = expression::column(self.rng, scope, by_class).unwrap_or_else(|| "i.window_start".to_owned());
+        let order = format!("ORDER BY {by}{}", ["", " DESC", " DESC NULLS LAST"].choose(self.rng).unwrap());
+        let value_class = *[Class::Int, Class::Float, Class::Text, Class::Time].choose(self.rng).unwrap();
+        let value = expression::of_class(self.rng, scope, value_class, 1);
+        match self.rng.random_range(0..9) {
+            0 | 1 => (format!("row_number() OVER ({partition} {order})"), Class::Int),
+            2 => (format!("{}() OVER ({partition} {order})", ["rank", "dense_rank"].choose(self.rng).unwrap()), Class::Int),
+            3 => (format!("{}({value}, 1) OVER ({partition} {order})", ["lag", "lead"].choose(self.rng).unwrap()), value_class),
+            4 => (format!("first_value({value}) OVER ({partition} {order})"), value_class),
+            5 => (format!("ntile(3) OVER ({partition} {order})"), Class::Int),
+            6 => (format!("{}() OVER ({partition} {order})", ["percent_rank", "cume_dist"].choose(self.rng).unwrap()), Class::Float),
+            _ => self.running(scope, &partition, &order, by_class),
+        }
+    }
+
+    /// An aggregate over a frame.
+    fn running(&mut self, scope: &[Item], partition: &str, order: &str, by: Class) -> (String, Class) {
+        let class = *[Class::Int, Class::Float].choose(self.rng).unwrap();
+        let value = expression::of_class(self.rng, scope, class, 0);
+        let name = *["sum", "min", "max", "avg", "count"].choose(self.rng).unwrap();
+        let mut frames = vec![
+            "",
+            " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+            " ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING",
+            " RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+            " RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+        ];
+        match by {
+            Class::Time => frames.push(" RANGE BETWEEN INTERVAL '2 minutes' PRECEDING AND CURRENT ROW"),
+            Class::Int => frames.push(" RANGE BETWEEN 3 PRECEDING AND 1 FOLLOWING"),
+            _ => {}
+        }
+        let frame = *frames.choose(self.rng).unwrap();
+        let over = if self.chance(0.15) { partition.to_owned() } else { format!("{partition} {order}{frame}") };
+        let result = match name {
+            "count" => Class::Int,
+            "avg" => Class::Float,
+            _ => class,
+        };
+        (format!("{name}({value}) OVER ({over})"), result)
+    }
+}

@@ -1,0 +1,178 @@
+//! Runs a job over raw records, the way the runtime does: decode, gate, graph; nothing else has a say.
+
+use crate::arrival::Piece;
+use crate::records::{Fate, Raw};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use citystream_codec::{Decoder, Record};
+use citystream_model::catalog::Connectors;
+use citystream_model::job::SinkRef;
+use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Diagnostic, Result};
+use citystream_operators::admit::{Gate, Verdict};
+use citystream_operators::graph::Graph;
+use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Sinks and options of the tests: everything goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Permissive;
+
+/// A record by stream, partition and offset.
+pub type Address = (usize, i32, i64);
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Output batches with the watermarks before and after which they came; hidden columns behind the SELECT's.
+    pub output: Vec<Emission>,
+    /// Admitted rows by stream of the job.
+    pub admitted: Vec<Vec<RecordBatch>>,
+    /// Late rows.
+    pub late: BTreeSet<Address>,
+    /// Rejected records.
+    pub rejected: BTreeSet<Address>,
+    /// Number of records without a value.
+    pub tombstones: u64,
+    /// Number of all records that were read.
+    pub read: u64,
+}
+
+/// A batch of results.
+#[derive(Debug, Clone)]
+pub struct Emission {
+    /// The job's watermark before.
+    pub before: Watermark,
+    /// The job's watermark by which the rows are final.
+    pub after: Watermark,
+    /// True when the rows came out of a push and not of a watermark.
+    pub at_once: bool,
+    /// The rows.
+    pub batch: RecordBatch,
+}
+
+/// Later than every event time: only the record time bounds the future.
+pub const NOW: Micros = 4_000_000_000_000_000;
+
+// === impl Permissive ===
+
+impl Connectors for Permissive {
+    fn sink_schemes(&self) -> Vec<&'static str> {
+        vec!["parquet", "kafka"]
+    }
+
+    fn check_sink(&self, _: &SinkRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_kafka_option(&self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads declarations and compiles a job file that holds one job.
+///
+/// # Errors
+/// All findings.
+pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<Diagnostic>> {
+    let file = |name: &str, text: &str| SqlFile { name: name.to_owned(), folder: "/schemas".into(), text: text.to_owned() };
+    let catalog = Catalog::read(&[file("stream.sql", ddl)], &Permissive)?;
+    let mut jobs = compile(&[file("job.sql", job)], &catalog, tables, &Permissive)?;
+    assert_eq!(jobs.len(), 1, "one job a file");
+    Ok(jobs.remove(0))
+}
+
+/// Runs `job` over `records[stream][partition]` as they arrive; `names` are the streams' names.
+///
+/// # Errors
+/// What the engine reports.
+pub fn stream(job: &CheckedJob, names: &[&str], records: &[Vec<Vec<Raw>>], arrival: &[Piece]) -> Result<Outcome> {
+    let place = |stream: &str| names.iter().position(|name| *name == stream).expect("a stream of the world");
+    let inputs: Vec<usize> = job.streams.iter().map(|stream| place(&stream.name)).collect();
+    let mut graph = Graph::build(job.plan.clone(), inputs.len())?;
+    let gate = |(at, world): (usize, &usize)| {
+        let partitions = 0..i32::try_from(records[*world].len()).expect("few partitions");
+        Gate::new(job.streams[at].out_of_order, job.spec.lateness, partitions)
+    };
+    let mut gates: Vec<Gate> = inputs.iter().enumerate().map(gate).collect();
+    let decoders: Vec<Decoder> = job.streams.iter().map(|stream| Decoder::new(stream.clone())).collect();
+    let mut outcome = Outcome { admitted: vec![Vec::new(); inputs.len()], ..Outcome::default() };
+    let mut watermark = Watermark::NONE;
+    for piece in arrival {
+        let Some(at) = inputs.iter().position(|input| *input == piece.stream) else { continue };
+        let raw = &records[piece.stream][piece.partition as usize][piece.records.clone()];
+        let rows = admit(&decoders[at], &mut gates[at], piece, raw, &mut outcome)?;
+        let pushed = if rows.num_rows() > 0 { graph.push(at, &rows)? } else { Vec::new() };
+        outcome.emit(pushed, watermark, watermark, true);
+        outcome.admitted[at].push(rows);
+        let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
+        assert!(next >= watermark, "the watermark went back");
+        outcome.emit(graph.advance(next)?, watermark, next, false);
+        watermark = next;
+    }
+    outcome.emit(graph.advance(Watermark::END)?, watermark, Watermark::END, false);
+    assert_eq!(graph.open_windows(), 0, "no window is open at the end");
+    Ok(outcome)
+}
+
+/// Decodes one piece and lets its rows through the gate.
+fn admit(decoder: &Decoder, gate: &mut Gate, piece: &Piece, raw: &[Raw], outcome: &mut Outcome) -> Result<RecordBatch> {
+    let records: Vec<Record> = raw.iter().map(|raw| raw.record.clone()).collect();
+    let decoded = decoder.decode(piece.partition, &records, NOW)?;
+    outcome.read += records.len() as u64;
+    outcome.tombstones += decoded.tombstones;
+    outcome.rejected.extend(decoded.rejects.iter().map(|reject| (piece.stream, piece.partition, reject.record.offset)));
+    let record_time = records.last().map_or(0, |record| record.timestamp);
+    let Verdict::Mixed(verdicts) = gate.judge(piece.partition, &decoded.event_times, record_time) else { return Ok(decoded.batch) };
+    let offsets = decoded.batch.column_by_name("_offset").expect("hidden column");
+    let offsets = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(offsets.as_ref());
+    for (verdict, offset) in verdicts.iter().zip(offsets.values()) {
+        if verdict.is_some() {
+            outcome.late.insert((piece.stream, piece.partition, *offset));
+        }
+    }
+    let mask: BooleanArray = verdicts.iter().map(|verdict| Some(verdict.is_none())).collect();
+    Ok(filter_record_batch(&decoded.batch, &mask).expect("mask fits"))
+}
+
+/// Runs the batch twin over `rows`, which stand in the order of the job's streams.
+///
+/// # Errors
+/// What DataFusion reports.
+pub fn batch(job: &CheckedJob, rows: Vec<Vec<RecordBatch>>) -> Result<Vec<RecordBatch>> {
+    let names = job.streams.iter().map(|stream| stream.name.clone());
+    let rows: BTreeMap<String, Vec<RecordBatch>> = names.zip(rows).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(job.twin.run(&rows))
+}
+
+/// The rule for late rows, one row after the other, from the records' fates alone.
+pub fn late_by_the_rule(records: &[Vec<Vec<Raw>>], inputs: &BTreeMap<usize, Micros>) -> BTreeSet<Address> {
+    let mut late = BTreeSet::new();
+    for (&stream, &allowance) in inputs {
+        for (partition, raw) in (0i32..).zip(&records[stream]) {
+            let mut newest: Option<Micros> = None;
+            for raw in raw {
+                let Fate::Row(time) = raw.fate else { continue };
+                if newest.is_some_and(|newest| time < newest - allowance) {
+                    late.insert((stream, partition, raw.record.offset));
+                }
+                newest = Some(newest.map_or(time, |newest| newest.max(time)));
+            }
+        }
+    }
+    late
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn emit(&mut self, batches: Vec<RecordBatch>, before: Watermark, after: Watermark, at_once: bool) {
+        self.output.extend(batches.into_iter().map(|batch| Emission { before, after, at_once, batch }));
+    }
+
+    /// All results.
+    pub fn batches(&self) -> Vec<RecordBatch> {
+        self.output.iter().map(|emission| emission.batch.clone()).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Streamed output equals the same SQL as a batch over the admitted rows, bit for bit, for random jobs and records.
+//!
+//! `CITYSTREAM_DIFF_CASES` sets the number of cases, `CITYSTREAM_DIFF_SEED` runs one seed and prints it.
+
+use citystream_testing::case::Case;
+use citystream_testing::check::{Verdict, check};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Cases of a plain run.
+const CASES: u64 = 3_000;
+/// Failures that are shown before the run stops.
+const FAILURES: usize = 5;
+
+#[derive(Default)]
+struct Totals {
+    agreed: u64,
+    empty: u64,
+    rows: usize,
+    late: usize,
+    refused: BTreeMap<String, (u64, String)>,
+    failures: Vec<String>,
+}
+
+#[test]
+fn stream_equals_batch() {
+    if let Some(seed) = number("CITYSTREAM_DIFF_SEED") {
+        let case = Case::generate(seed);
+        println!("{}", describe(&case));
+        println!("{:?}", check(&case).unwrap_or_else(|failure| panic!("{failure}")));
+        return;
+    }
+    let cases = number("CITYSTREAM_DIFF_CASES").unwrap_or(CASES);
+    let first = number("CITYSTREAM_DIFF_FIRST").unwrap_or(0);
+    let (next, totals) = (AtomicU64::new(first), Mutex::new(Totals::default()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + cases || totals.lock().unwrap().failures.len() >= FAILURES {
+                return;
+            }
+            let case = Case::generate(seed);
+            let result = catch_unwind(AssertUnwindSafe(|| check(&case)));
+            totals.lock().unwrap().add(&case, result.unwrap_or_else(|panic| Err(format!("panic: {}", text(&*panic)))));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    totals.into_inner().unwrap().report(cases);
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: found {text:?}, expected a number")))
+}
+
+fn text(panic: &dyn std::any::Any) -> String {
+    let known = panic.downcast_ref::<String>().cloned();
+    known.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+fn describe(case: &Case) -> String {
+    format!("CITYSTREAM_DIFF_SEED={}\n{};\n{}", case.seed, case.world.ddl(), case.job)
+}
+
+impl Totals {
+    fn add(&mut self, case: &Case, result: Result<Verdict, String>) {
+        match result {
+            Ok(Verdict::Agreed { rows, late }) => {
+                self.agreed += 1;
+                self.empty += u64::from(rows == 0);
+                self.rows += rows;
+                self.late += late;
+            }
+            Ok(Verdict::Refused(findings)) => {
+                let code = findings.first().map_or("none", |finding| finding.code).to_owned();
+                let shown = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                let entry = self.refused.entry(code).or_insert_with(|| (0, format!("{}\n{shown}", describe(case))));
+                entry.0 += 1;
+            }
+            Err(failure) => self.failures.push(format!("{}\n{failure}", describe(case))),
+        }
+    }
+
+    fn report(self, cases: u64) {
+        let refused: u64 = self.refused.values().map(|(count, _)| count).sum();
+        println!(
+            "{cases} cases: {} agreed ({} of them empty) on {} rows, {} late records, {refused} refused",
+            self.agreed, self.empty, self.rows, self.late
+        );
+        for (code, (count, example)) in &self.refused {
+            println!("--- {code}: {count} refused, for instance\n{example}");
+        }
+        for failure in &self.failures {
+            println!("=== FAILED\n{failure}\n");
+        }
+        assert!(self.failures.is_empty(), "{} cases failed", self.failures.len());
+    }
+}

@@ -1,0 +1,4 @@
+//! Checks of the whole: random jobs against their batch twins, windows by hand, regressions, tidiness.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod differential;
