@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Send a file of JSON lines to a stream's topic
     Produce(ProduceArgs),
+    /// Run the cases of jobs: given rows in, expected rows out
+    Test(TestArgs),
     /// Replay real city data through an embedded broker and all jobs of the repository
     Demo(DemoArgs),
 }
@@ -198,6 +200,24 @@ pub(crate) struct ProduceArgs {
     /// Seed of the random delays
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+const TEST_EXAMPLES: &str = "Examples:
+  citystream test                           all jobs of ./jobs
+  citystream test jobs/corridor-flow
+
+A case is a folder jobs/NAME/cases/CASE with input.jsonl (several streams: input.<stream>.jsonl), expected.jsonl, and,
+where there are any, late.jsonl and rejected.jsonl: one JSON object a row, in any order.";
+
+#[derive(Debug, Args)]
+#[command(after_help = TEST_EXAMPLES)]
+pub(crate) struct TestArgs {
+    /// Folders of jobs (default: all of ./jobs)
+    #[arg(value_name = "jobs/NAME")]
+    pub(crate) jobs: Vec<PathBuf>,
+    /// Folder with a subfolder per stream and reference table (default: ./schemas)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) schemas: Option<PathBuf>,
 }
 
 const DEMO_EXAMPLES: &str = "Examples:

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod produce;
 pub(crate) mod run;
+pub(crate) mod test;
 
 use crate::args::OutputFormat;
 use crate::config::{Config, required};

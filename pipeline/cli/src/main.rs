@@ -50,6 +50,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Batch(args) => command::batch::run(&context, args),
         Command::Check(args) => command::check::run(&context, args),
         Command::Produce(args) => command::produce::run(&context, args),
+        Command::Test(args) => command::test::run(&context, args),
         Command::Demo(args) => command::demo::run(&context, args),
     }
 }

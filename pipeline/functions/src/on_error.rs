@@ -89,10 +89,15 @@ impl NullOnError {
         };
         let schema = expression_schema(&plan)?;
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
+        let rewrite = |expr: Expr| {
             let name = names.save(&expr);
             let rewritten = expr.transform_up(|expr| self.expression(expr, &schema))?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))
+        };
+        plan.map_expressions(|expr| match expr {
+            // Each expression of a ROLLUP is a column of its own.
+            Expr::GroupingSet(_) => expr.map_children(rewrite),
+            expr => rewrite(expr),
         })?
         // Also where only an input has changed: its columns may be NULL now.
         .map_data(|plan| nullable_values(plan.recompute_schema()?))

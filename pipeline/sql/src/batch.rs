@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,12 +34,20 @@ impl BatchTwin {
         self.try_run(rows).await.map_err(|error| Error::internal("batch run of the query failed").caused_by(error))
     }
 
-    async fn try_run(&self, rows: &BTreeMap<String, Vec<RecordBatch>>) -> PlanResult<Vec<RecordBatch>> {
+    /// Plans the query as far as that goes without rows.
+    pub(crate) async fn try_plan(
+        &self,
+        rows: &BTreeMap<String, Vec<RecordBatch>>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let plan = self.plan.clone().transform_up(|node| bind(node, rows))?.data.recompute_schema()?;
         let plan = self.state.optimize(&plan)?;
-        if std::env::var("DBG").is_ok() { eprintln!("{}", plan.display_indent()); }
-        let physical = self.state.query_planner().create_physical_plan(&plan, &self.state).await?;
-        if std::env::var("DBG").is_ok() { eprintln!("{}", datafusion::physical_plan::displayable(physical.as_ref()).indent(true)); }
+        let p = self.state.query_planner().create_physical_plan(&plan, &self.state).await?;
+        if std::env::var("DBG").is_ok() { eprintln!("{}\n{}", plan.display_indent(), datafusion::physical_plan::displayable(p.as_ref()).indent(false)); }
+        Ok(p)
+    }
+
+    async fn try_run(&self, rows: &BTreeMap<String, Vec<RecordBatch>>) -> PlanResult<Vec<RecordBatch>> {
+        let physical = self.try_plan(rows).await?;
         let batches = collect(physical, self.state.task_ctx()).await?;
         Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
     }
@@ -52,9 +60,17 @@ fn bind(node: LogicalPlan, rows: &BTreeMap<String, Vec<RecordBatch>>) -> PlanRes
     }
     match node {
         LogicalPlan::TableScan(scan) => {
-            let Some(batches) = rows.get(scan.table_name.table()) else { return Ok(Transformed::no(LogicalPlan::TableScan(scan))) };
-            let table = MemTable::try_new(scan.source.schema(), vec![batches.clone()]).map_err(|error: DataFusionError| error.context(scan.table_name.to_string()))?;
-            let bound = LogicalPlanBuilder::scan(scan.table_name.clone(), provider_as_source(Arc::new(table)), scan.projection)?.build()?;
+            let Some(batches) = rows.get(scan.table_name.table()) else {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            };
+            let table = MemTable::try_new(scan.source.schema(), vec![batches.clone()])
+                .map_err(|error: DataFusionError| error.context(scan.table_name.to_string()))?;
+            let bound = LogicalPlanBuilder::scan(
+                scan.table_name.clone(),
+                provider_as_source(Arc::new(table)),
+                scan.projection,
+            )?
+            .build()?;
             Ok(Transformed::yes(bound))
         }
         other => Ok(Transformed::no(other)),

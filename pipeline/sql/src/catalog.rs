@@ -41,28 +41,52 @@ impl Catalog {
         for statement in file.statements().map_err(|finding| vec![finding])? {
             let added = match statement.parse() {
                 Err(finding) => Err(vec![finding]),
-                Ok(Parsed::CreateExternalTable(create)) if create.unbounded && create.file_type.eq_ignore_ascii_case("kafka") => {
-                    stream::read(&statement, &create, connectors).map(|stream| (stream.name.clone(), Some(stream), None))
+                Ok(Parsed::CreateExternalTable(create))
+                    if create.unbounded && create.file_type.eq_ignore_ascii_case("kafka") =>
+                {
+                    stream::read(&statement, &create, connectors)
+                        .map(|stream| (stream.name.clone(), Some(stream), None))
                 }
                 Ok(Parsed::CreateExternalTable(create)) if !create.unbounded => {
                     table::read(&statement, &create, &file.folder).map(|table| (table.name.clone(), None, Some(table)))
                 }
                 Ok(Parsed::CreateExternalTable(create)) => {
-                    let message = format!("found UNBOUNDED with STORED AS {}, expected STORED AS KAFKA", create.file_type);
-                    Err(vec![statement.finding("S006", statement.locate(&create.file_type), message, "leave out UNBOUNDED for a reference table")])
+                    let message =
+                        format!("found UNBOUNDED with STORED AS {}, expected STORED AS KAFKA", create.file_type);
+                    Err(vec![statement.finding(
+                        "S006",
+                        statement.locate(&create.file_type),
+                        message,
+                        "leave out UNBOUNDED for a reference table",
+                    )])
                 }
                 Ok(_) => {
                     let help = "CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA declares a stream, CREATE EXTERNAL TABLE ... STORED AS CSV or PARQUET a table";
-                    Err(vec![statement.finding("S002", statement.start(), format!("found {}, expected the declaration of a stream or a table", statement.head()), help)])
+                    Err(vec![statement.finding(
+                        "S002",
+                        statement.start(),
+                        format!("found {}, expected the declaration of a stream or a table", statement.head()),
+                        help,
+                    )])
                 }
             };
             match added {
                 Ok((name, _, _)) if self.streams.contains_key(&name) || self.tables.contains_key(&name) => {
-                    findings.push(statement.finding("S011", statement.locate(&name), format!("'{name}' is declared twice"), "rename one of them"));
+                    findings.push(statement.finding(
+                        "S011",
+                        statement.locate(&name),
+                        format!("'{name}' is declared twice"),
+                        "rename one of them",
+                    ));
                 }
                 Ok((name, stream, _)) if self.rejects_clash(&name, stream.as_ref()).is_some() => {
                     let message = self.rejects_clash(&name, stream.as_ref()).unwrap_or_default();
-                    findings.push(statement.finding("S011", statement.locate(&name), message, "give each stream its own folder: 'rejects' '<stream>_rejected'"));
+                    findings.push(statement.finding(
+                        "S011",
+                        statement.locate(&name),
+                        message,
+                        "give each stream its own folder: 'rejects' '<stream>_rejected'",
+                    ));
                 }
                 Ok((name, stream, table)) => {
                     self.streams.extend(stream.map(|stream| (name.clone(), Arc::new(stream))));

@@ -9,7 +9,9 @@ pub(crate) mod types;
 use crate::text::{Place, Statement, place};
 use citystream_model::Diagnostic;
 use datafusion::sql::parser::CreateExternalTable;
-use datafusion::sql::sqlparser::ast::{CreateTableOptions, CreateView, Expr, Ident, Insert, ObjectName, Spanned, SqlOption, Value};
+use datafusion::sql::sqlparser::ast::{
+    CreateTableOptions, CreateView, Expr, Ident, Insert, ObjectName, Spanned, SqlOption, Value,
+};
 
 /// The plain, lower-case name in `name`; schemas and quotes around odd names are refused.
 pub(crate) fn plain_name(statement: &Statement, name: &ObjectName, what: &str) -> Result<(String, Place), Diagnostic> {
@@ -25,7 +27,9 @@ pub(crate) fn plain_name(statement: &Statement, name: &ObjectName, what: &str) -
     let mut letters = name.chars();
     let starts_well = letters.next().is_some_and(|first| first.is_ascii_lowercase());
     if !starts_well || !letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') || name.len() > 128 {
-        let message = format!("found '{name}' as the name of a {what}, expected lower-case letters, digits and '_', a letter first");
+        let message = format!(
+            "found '{name}' as the name of a {what}, expected lower-case letters, digits and '_', a letter first"
+        );
         return Err(statement.finding("S012", at, message, "name it in snake_case"));
     }
     Ok((name, at))
@@ -56,7 +60,10 @@ fn literal_expr(expr: &Expr) -> Option<String> {
 }
 
 /// Options of `CREATE EXTERNAL TABLE` as text.
-fn external_options(statement: &Statement, table: &CreateExternalTable) -> Result<Vec<(String, String, Option<Place>)>, Diagnostic> {
+fn external_options(
+    statement: &Statement,
+    table: &CreateExternalTable,
+) -> Result<Vec<(String, String, Option<Place>)>, Diagnostic> {
     // The parser keeps no places of options, so they are looked up in order: name, value, name, value.
     let mut from = statement.find_after("options", place(table.name.span().end)).unwrap_or_else(|| statement.start());
     let mut read = |(name, value): &(String, Value)| {
@@ -87,11 +94,21 @@ fn refuse_clauses(statement: &Statement, table: &CreateExternalTable) -> Result<
 }
 
 /// The `WITH (...)` options of a view as text, with the places of their names.
-pub(crate) fn literal_pairs(statement: &Statement, options: &CreateTableOptions) -> Result<Vec<(String, String, Option<Place>)>, Diagnostic> {
+pub(crate) fn literal_pairs(
+    statement: &Statement,
+    options: &CreateTableOptions,
+) -> Result<Vec<(String, String, Option<Place>)>, Diagnostic> {
     let options = match options {
         CreateTableOptions::None => return Ok(Vec::new()),
         CreateTableOptions::With(options) => options,
-        _ => return Err(statement.finding("S003", statement.locate("options"), "found OPTIONS (...), expected WITH (...)", "write WITH (name = 'value', ...)")),
+        _ => {
+            return Err(statement.finding(
+                "S003",
+                statement.locate("options"),
+                "found OPTIONS (...), expected WITH (...)",
+                "write WITH (name = 'value', ...)",
+            ));
+        }
     };
     let read = |option: &SqlOption| match option {
         SqlOption::KeyValue { key, value } => {
@@ -102,7 +119,12 @@ pub(crate) fn literal_pairs(statement: &Statement, options: &CreateTableOptions)
             })?;
             Ok((key.value.clone(), text, Some(at)))
         }
-        other => Err(statement.finding("S004", statement.start(), format!("found the option {other}"), "write name = 'value'")),
+        other => Err(statement.finding(
+            "S004",
+            statement.start(),
+            format!("found the option {other}"),
+            "write name = 'value'",
+        )),
     };
     options.iter().map(read).collect()
 }

@@ -3,7 +3,7 @@
 use crate::text::{Place, Statement, lower_first};
 use citystream_model::Diagnostic;
 use citystream_model::nearest::nearest;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::logical_expr::Expr;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,12 @@ pub(crate) struct Finding {
 // === impl Finding ===
 
 impl Finding {
-    pub(crate) fn new(code: &'static str, at: Option<Place>, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        code: &'static str,
+        at: Option<Place>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { code, at, message: message.into(), help: help.into() }
     }
 }
@@ -42,9 +47,15 @@ impl From<Finding> for DataFusionError {
 /// What a planner's error says, at the best place that is known for it.
 pub(crate) fn of_error(statement: &Statement, error: &DataFusionError) -> Diagnostic {
     if let Some(finding) = own(error) {
-        return statement.finding(finding.code, finding.at.unwrap_or_else(|| statement.start()), &finding.message, &finding.help);
+        return statement.finding(
+            finding.code,
+            finding.at.unwrap_or_else(|| statement.start()),
+            &finding.message,
+            &finding.help,
+        );
     }
-    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| (span.start.line, span.start.column));
+    let span =
+        error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| (span.start.line, span.start.column));
     if let DataFusionError::SchemaError(schema, _) = error.find_root()
         && let Some(finding) = of_schema_error(statement, schema, span)
     {
@@ -62,38 +73,55 @@ pub(crate) fn of_error(statement: &Statement, error: &DataFusionError) -> Diagno
     statement.finding(code, at.unwrap_or_else(|| statement.locate("select")), message, help)
 }
 
+/// A column that is not there, or is asked of a table that is not there.
+fn missing(statement: &Statement, field: &Column, valid_fields: &[Column], span: Option<Place>) -> Diagnostic {
+    let at = |name: &str| span.unwrap_or_else(|| statement.locate(name));
+    let name = field.name.as_str();
+    let valid: Vec<&str> =
+        valid_fields.iter().map(|column| column.name.as_str()).filter(|name| !name.starts_with('_')).collect();
+    let tables: BTreeSet<&str> =
+        valid_fields.iter().filter_map(|column| column.relation.as_ref()).map(|table| table.table()).collect();
+    if let Some(table) = field.relation.as_ref().filter(|table| !valid.is_empty() && !tables.contains(table.table())) {
+        let known = tables.into_iter().collect::<Vec<_>>().join(", ");
+        let help = if known.is_empty() { "name the column alone".to_owned() } else { format!("known here: {known}") };
+        let at = statement.find(table.table()).unwrap_or_else(|| at(name));
+        return statement.finding("S010", at, format!("no stream or table is called '{}' here", table.table()), help);
+    }
+    let help = match nearest(name, valid.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if valid.is_empty() => "check FROM and the WITH queries".to_owned(),
+        None => format!("columns here: {}", some(&valid)),
+    };
+    statement.finding(
+        "S010",
+        at(name),
+        format!("column '{}' does not exist here", field.flat_name().replace('"', "")),
+        help,
+    )
+}
+
 /// A column that is not there, or there twice.
 fn of_schema_error(statement: &Statement, error: &SchemaError, span: Option<Place>) -> Option<Diagnostic> {
     let at = |name: &str| span.unwrap_or_else(|| statement.locate(name));
     Some(match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let name = field.name.as_str();
-            let valid: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).filter(|name| !name.starts_with('_')).collect();
-            let tables: BTreeSet<&str> = valid_fields.iter().filter_map(|column| column.relation.as_ref()).map(|table| table.table()).collect();
-            if let Some(table) = field.relation.as_ref().filter(|table| !valid.is_empty() && !tables.contains(table.table())) {
-                let known = tables.into_iter().collect::<Vec<_>>().join(", ");
-                let help = if known.is_empty() { "name the column alone".to_owned() } else { format!("known here: {known}") };
-                let at = statement.find(table.table()).unwrap_or_else(|| at(name));
-                return Some(statement.finding("S010", at, format!("no stream or table is called '{}' here", table.table()), help));
-            }
-            let help = match nearest(name, valid.iter().copied()) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None if valid.is_empty() => "check FROM and the WITH queries".to_owned(),
-                None => format!("columns here: {}", some(&valid)),
-            };
-            statement.finding("S010", at(name), format!("column '{}' does not exist here", field.flat_name().replace('"', "")), help)
+            return Some(missing(statement, field, valid_fields, span));
         }
         SchemaError::AmbiguousReference { field } => {
             let message = format!("column '{}' stands in more than one table of FROM", field.name);
             statement.finding("S012", at(&field.name), message, format!("name the table before it: t.{}", field.name))
         }
         SchemaError::DuplicateQualifiedField { qualifier, name } => {
-            let message = format!("two tables in FROM are called '{}', or it has two columns '{name}'", qualifier.table());
+            let message =
+                format!("two tables in FROM are called '{}', or it has two columns '{name}'", qualifier.table());
             statement.finding("S012", at(qualifier.table()), message, "give each its own name with AS")
         }
-        SchemaError::DuplicateUnqualifiedField { name } => {
-            statement.finding("S012", at(name), format!("two columns are called '{name}'"), "give each its own name with AS")
-        }
+        SchemaError::DuplicateUnqualifiedField { name } => statement.finding(
+            "S012",
+            at(name),
+            format!("two columns are called '{name}'"),
+            "give each its own name with AS",
+        ),
     })
 }
 
@@ -127,13 +155,16 @@ fn explain(message: &str) -> (&'static str, Option<&'static str>, &'static str) 
         ("S010", None, "check the spelling; a job reads the streams and tables of the schemas folder")
     } else if has("having clause references") {
         ("S013", Some("having"), "use WHERE for conditions on rows; HAVING is for groups")
-    } else if has("neither in group by") || has("must appear in the group by") || has("could not be resolved from available columns") {
+    } else if has("neither in group by")
+        || has("must appear in the group by")
+        || has("could not be resolved from available columns")
+    {
         ("S013", None, "add the column to GROUP BY, or put it into an aggregate such as min(...)")
     } else if has("aggregate functions are not allowed in the where") {
         ("S013", Some("where"), "put the condition on the aggregate into HAVING")
     } else if has("correlated scalar subquery") {
         ("S013", None, "join the table in FROM, or put the column into an aggregate such as min(...)")
-    } else if has("specified more than once") || has("unique expression names") || has("duplicate") {
+    } else if has("specified more than once") || has("two columns of one select") || has("duplicate") {
         ("S012", None, "give each its own name")
     } else if has("ambiguous") {
         ("S012", None, "name the table before the column, or give the column its own name with AS")
@@ -149,26 +180,58 @@ fn explain(message: &str) -> (&'static str, Option<&'static str>, &'static str) 
 /// A planner's message in the words of an analyst: its first sentence, types as SQL calls them, nothing of the engine.
 fn plain_words(text: &str) -> String {
     const PREFIXES: [&str; 10] = [
-        "Error during planning: ", "This feature is not implemented: ", "Schema error: ", "SQL error: ", "Arrow error: ", "Parser error: ", "Internal error: ",
-        "Execution error: ", "Cast error: ", "External error: ",
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "Schema error: ",
+        "SQL error: ",
+        "Arrow error: ",
+        "Parser error: ",
+        "Internal error: ",
+        "Execution error: ",
+        "Cast error: ",
+        "External error: ",
     ];
     const TYPES: [(&str, &str); 20] = [
-        ("Utf8View", "TEXT"), ("LargeUtf8", "TEXT"), ("Utf8", "TEXT"), ("UInt64", "BIGINT"), ("Int64", "BIGINT"), ("Int32", "INT"), ("Int16", "SMALLINT"),
-        ("Int8", "TINYINT"), ("Float64", "DOUBLE"), ("Float32", "FLOAT"), ("Boolean", "BOOLEAN"), ("Date32", "DATE"), ("Timestamp(µs)", "TIMESTAMP"),
-        ("Timestamp(ns)", "TIMESTAMP"), ("Interval(MonthDayNano)", "INTERVAL"), ("Duration(µs)", "INTERVAL"), ("Binary", "BYTEA"), ("Decimal128", "DECIMAL"),
-        ("datafusion.public.", ""), ("Null", "NULL"),
+        ("Utf8View", "TEXT"),
+        ("LargeUtf8", "TEXT"),
+        ("Utf8", "TEXT"),
+        ("UInt64", "BIGINT"),
+        ("Int64", "BIGINT"),
+        ("Int32", "INT"),
+        ("Int16", "SMALLINT"),
+        ("Int8", "TINYINT"),
+        ("Float64", "DOUBLE"),
+        ("Float32", "FLOAT"),
+        ("Boolean", "BOOLEAN"),
+        ("Date32", "DATE"),
+        ("Timestamp(µs)", "TIMESTAMP"),
+        ("Timestamp(ns)", "TIMESTAMP"),
+        ("Interval(MonthDayNano)", "INTERVAL"),
+        ("Duration(µs)", "INTERVAL"),
+        ("Binary", "BYTEA"),
+        ("Decimal128", "DECIMAL"),
+        ("datafusion.public.", ""),
+        ("Null", "NULL"),
     ];
     let mut text = text.lines().next().unwrap_or_default();
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
     let text = text.split(". ").next().unwrap_or(text).split(", errors:").next().unwrap_or_default();
-    let text = TYPES.iter().fold(text.to_owned(), |text, (inside, plain)| text.replace(&format!("{inside}("), &format!("{plain}(")).replace(inside, plain));
+    let text = TYPES.iter().fold(text.to_owned(), |text, (inside, plain)| {
+        text.replace(&format!("{inside}("), &format!("{plain}(")).replace(inside, plain)
+    });
     if text.contains("must be in GROUP BY or an aggregate") {
-        let column = text.split('"').nth(1).unwrap_or_default();
+        let column = text.split('"').nth(1).and_then(|name| name.rsplit('.').next()).unwrap_or_default();
         return format!("column '{column}' stands neither in GROUP BY nor in an aggregate");
     }
-    let text = text.replace("failed to match any signature", "does not take these arguments").replace("Invalid function", "there is no function");
+    if text.contains("unique expression names") {
+        let column = text.split('"').nth(1).and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+        return format!("two columns of one SELECT are called '{column}'");
+    }
+    let text = text
+        .replace("failed to match any signature", "does not take these arguments")
+        .replace("Invalid function", "there is no function");
     lower_first(&literals(&text))
 }
 
@@ -194,5 +257,8 @@ pub(crate) fn place_of<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Option<
 
 /// The first quoted word of a message.
 fn quoted(message: &str) -> Option<&str> {
-    ['\'', '"', '`'].into_iter().find_map(|quote| message.split(quote).nth(1)).map(|word| word.rsplit('.').next().unwrap_or(word))
+    ['\'', '"', '`']
+        .into_iter()
+        .find_map(|quote| message.split(quote).nth(1))
+        .map(|word| word.rsplit('.').next().unwrap_or(word))
 }

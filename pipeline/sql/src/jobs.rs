@@ -2,6 +2,7 @@
 
 use crate::batch::BatchTwin;
 use crate::catalog::Catalog;
+use crate::claims::claim_names;
 use crate::ddl::sink::Sink;
 use crate::ddl::{self, job, literal_pairs};
 use crate::finding;
@@ -18,7 +19,7 @@ use citystream_model::catalog::Connectors;
 use citystream_model::job::JobSpec;
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
-use citystream_operators::plan::StreamPlan;
+use citystream_operators::plan::{NodeKind, StreamPlan};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result as PlanResult;
 use datafusion::datasource::MemTable;
@@ -64,7 +65,12 @@ struct Written {
 ///
 /// # Errors
 /// All findings, in the order of the files: then nothing may start.
-pub fn compile(files: &[SqlFile], catalog: &Catalog, tables: &Tables, connectors: &dyn Connectors) -> Result<Vec<CheckedJob>, Vec<Diagnostic>> {
+pub fn compile(
+    files: &[SqlFile],
+    catalog: &Catalog,
+    tables: &Tables,
+    connectors: &dyn Connectors,
+) -> Result<Vec<CheckedJob>, Vec<Diagnostic>> {
     let (mut jobs, mut findings, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
     for file in files {
         let (written, found) = read(file, connectors);
@@ -88,7 +94,8 @@ pub fn compile(files: &[SqlFile], catalog: &Catalog, tables: &Tables, connectors
 
 /// Reads the jobs of one file, and says what is wrong with the rest.
 fn read(file: &SqlFile, connectors: &dyn Connectors) -> (Vec<Written>, Vec<Diagnostic>) {
-    let (mut sinks, mut jobs, mut findings): (Vec<Sink>, Vec<Written>, Vec<Diagnostic>) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sinks, mut jobs, mut findings): (Vec<Sink>, Vec<Written>, Vec<Diagnostic>) =
+        (Vec::new(), Vec::new(), Vec::new());
     let mut broken = Vec::new();
     let statements = match file.statements() {
         Ok(statements) => statements,
@@ -99,13 +106,20 @@ fn read(file: &SqlFile, connectors: &dyn Connectors) -> (Vec<Written>, Vec<Diagn
             Err(finding) => Err(vec![finding]),
             Ok(Parsed::CreateExternalTable(create)) if create.unbounded => {
                 let help = "declare it in <schemas>/<stream>/stream.sql";
-                Err(vec![statement.finding("S002", statement.start(), "found the declaration of a stream, expected a job", help)])
+                Err(vec![statement.finding(
+                    "S002",
+                    statement.start(),
+                    "found the declaration of a stream, expected a job",
+                    help,
+                )])
             }
             Ok(Parsed::CreateExternalTable(create)) => {
                 let sink = ddl::sink::read(&statement, &create, connectors).and_then(|sink| declare(sink, &mut sinks));
                 sink.inspect_err(|_| broken.push(create.name.to_string()))
             }
-            Ok(Parsed::Statement(parsed)) => written(&statement, *parsed, &mut sinks, connectors).map(|job| jobs.push(job)),
+            Ok(Parsed::Statement(parsed)) => {
+                written(&statement, *parsed, &mut sinks, connectors).map(|job| jobs.push(job))
+            }
             Ok(_) => Err(vec![not_a_job(&statement)]),
         };
         findings.extend(read.err().unwrap_or_default());
@@ -118,12 +132,22 @@ fn read(file: &SqlFile, connectors: &dyn Connectors) -> (Vec<Written>, Vec<Diagn
     }
     for sink in sinks.into_iter().filter(|sink| !sink.used) {
         let help = format!("add INSERT INTO {} SELECT ..., or remove the declaration", sink.name);
-        findings.push(sink.statement.finding("S011", sink.at, format!("nothing is inserted into the sink '{}'", sink.name), help));
+        findings.push(sink.statement.finding(
+            "S011",
+            sink.at,
+            format!("nothing is inserted into the sink '{}'", sink.name),
+            help,
+        ));
     }
     (jobs, findings)
 }
 
-fn written(statement: &Statement, parsed: SqlStatement, sinks: &mut Vec<Sink>, connectors: &dyn Connectors) -> Result<Written, Vec<Diagnostic>> {
+fn written(
+    statement: &Statement,
+    parsed: SqlStatement,
+    sinks: &mut [Sink],
+    connectors: &dyn Connectors,
+) -> Result<Written, Vec<Diagnostic>> {
     match parsed {
         SqlStatement::CreateView(view) => {
             ddl::refuse_view_clauses(statement, &view).map_err(|finding| vec![finding])?;
@@ -134,16 +158,28 @@ fn written(statement: &Statement, parsed: SqlStatement, sinks: &mut Vec<Sink>, c
         }
         SqlStatement::Insert(insert) => {
             ddl::refuse_insert_clauses(statement, &insert).map_err(|finding| vec![finding])?;
-            let (TableObject::TableName(target), Some(query)) = (&insert.table, insert.source) else { return Err(vec![not_a_job(statement)]) };
+            let (TableObject::TableName(target), Some(query)) = (&insert.table, insert.source) else {
+                return Err(vec![not_a_job(statement)]);
+            };
             let (name, at) = ddl::plain_name(statement, target, "sink").map_err(|finding| vec![finding])?;
-            let near = nearest(&name, sinks.iter().map(|sink| sink.name.as_str())).map(|near| format!("did you mean '{near}'?"));
+            let near = nearest(&name, sinks.iter().map(|sink| sink.name.as_str()))
+                .map(|near| format!("did you mean '{near}'?"));
             let Some(sink) = sinks.iter_mut().find(|sink| sink.name == name) else {
-                let declare = || format!("declare it before, in the same file: CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{name}'");
+                let declare = || {
+                    format!(
+                        "declare it before, in the same file: CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{name}'"
+                    )
+                };
                 return Err(vec![statement.finding("S010", at, not_declared(&name), near.unwrap_or_else(declare))]);
             };
             if std::mem::replace(&mut sink.used, true) {
                 let help = "put both SELECTs into one INSERT with UNION ALL, or declare two sinks";
-                return Err(vec![statement.finding("S011", at, format!("two statements insert into the sink '{name}'"), help)]);
+                return Err(vec![statement.finding(
+                    "S011",
+                    at,
+                    format!("two statements insert into the sink '{name}'"),
+                    help,
+                )]);
             }
             let sink = sink.clone();
             let spec = job::read(&sink.statement, name, sink.options, Some(sink.target), connectors)?;
@@ -159,7 +195,12 @@ fn not_declared(sink: &str) -> String {
 
 fn declare(sink: Sink, sinks: &mut Vec<Sink>) -> Result<(), Vec<Diagnostic>> {
     if sinks.iter().any(|other| other.name == sink.name) {
-        return Err(vec![sink.statement.finding("S011", sink.at, format!("the sink '{}' is declared twice", sink.name), "rename one of them")]);
+        return Err(vec![sink.statement.finding(
+            "S011",
+            sink.at,
+            format!("the sink '{}' is declared twice", sink.name),
+            "rename one of them",
+        )]);
     }
     sinks.push(sink);
     Ok(())
@@ -170,7 +211,12 @@ fn not_a_job(statement: &Statement) -> Diagnostic {
     statement.finding("S002", statement.start(), format!("found {}, expected a job", statement.head()), help)
 }
 
-fn check(job: Written, catalog: &Catalog, tables: &Tables, names: &mut BTreeMap<String, String>) -> Result<CheckedJob, Diagnostic> {
+fn check(
+    job: Written,
+    catalog: &Catalog,
+    tables: &Tables,
+    names: &mut BTreeMap<String, String>,
+) -> Result<CheckedJob, Diagnostic> {
     let Written { statement, spec, at, mut query, declared } = job;
     walk(&statement, &mut query, catalog)?;
     output::check_names(&statement, &query)?;
@@ -181,15 +227,17 @@ fn check(job: Written, catalog: &Catalog, tables: &Tables, names: &mut BTreeMap<
         let optimized = optimize(&plan, &state)?;
         let origin = spec.sinks.iter().any(|sink| sink.scheme == "kafka");
         let lowered = lower::lower(&optimized, &used, origin, &state)?;
-        Ok((plan, used, lowered))
+        let twin = BatchTwin::new(plan, state);
+        can_run(&lowered, &twin)?;
+        Ok((twin, used, lowered))
     });
-    let (plan, streams, lowered) = planned.map_err(|error| located(finding::of_error(&statement, &error), &statement))?;
+    let (twin, streams, lowered) =
+        planned.map_err(|error| located(finding::of_error(&statement, &error), &statement))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref())?;
-    let twin = BatchTwin::new(plan, state);
     Ok(CheckedJob { spec, streams, schema, plan: lowered, twin, errors })
 }
 
@@ -216,6 +264,19 @@ fn plan(statement: &Statement, query: Query, state: &SessionState, catalog: &Cat
     order::refuse_stream_subqueries(&plan, statement, &|name| catalog.streams.contains_key(name))?;
     let plan = order::make_total(plan, statement)?;
     output::normalize(plan, statement)
+}
+
+/// Plans everything that will run, live and in batch, so that nothing is found wrong after the start.
+fn can_run(lowered: &StreamPlan, twin: &BatchTwin) -> PlanResult<()> {
+    // All tables are in memory, so planning waits for nothing.
+    let at_once = || datafusion::common::internal_datafusion_err!("planning waited for something");
+    for node in &lowered.nodes {
+        if let NodeKind::Stateless(fragment) | NodeKind::ClosedWindow(fragment) = &node.kind {
+            let planner = lowered.session.query_planner();
+            planner.create_physical_plan(&fragment.plan, &lowered.session).now_or_never().ok_or_else(at_once)??;
+        }
+    }
+    twin.try_plan(&BTreeMap::new()).now_or_never().ok_or_else(at_once)?.map(drop)
 }
 
 /// DataFusion's optimizer, until no window is left over an input that it has found to be empty.
@@ -271,75 +332,55 @@ fn located(mut finding: Diagnostic, statement: &Statement) -> Diagnostic {
     finding
 }
 
-/// Jobs, late tables and rejects tables share one name space with each other and with streams and tables; so do the
-/// folders below the data folder.
-fn claim_names(
-    statement: &Statement,
-    at: Place,
-    spec: &JobSpec,
-    streams: &[Arc<Stream>],
-    catalog: &Catalog,
-    names: &mut BTreeMap<String, String>,
-) -> Result<(), Diagnostic> {
-    let clash = |what: &str, name: &str, other: &str| {
-        let help = "rename the job, or what has that name already";
-        statement.finding("S011", at, format!("{what} '{name}' has the name of {other}"), help)
-    };
-    let is_kept = spec.late == citystream_model::job::LatePolicy::Table;
-    let late: Vec<String> = streams.iter().filter(|_| is_kept).map(|stream| spec.late_table(&stream.name, streams.len())).collect();
-    for (name, what) in std::iter::once((&spec.name, "the job")).chain(late.iter().map(|name| (name, "the late table"))) {
-        if catalog.streams.contains_key(name) || catalog.tables.contains_key(name) {
-            return Err(clash(what, name, "a stream or a table"));
-        }
-        if let Some(stream) = catalog.streams.values().find(|stream| stream.rejects == *name) {
-            return Err(clash(what, name, &format!("the rejects table of the stream '{}'", stream.name)));
-        }
-        if let Some(owner) = names.insert(name.clone(), spec.name.clone()) {
-            let other = if owner == *name { "another job".to_owned() } else { format!("the late table of the job '{owner}'") };
-            return Err(clash(what, name, &other));
-        }
-    }
-    claim_folders(statement, spec, &late, catalog, names)
-}
-
-/// No two writers share a folder below the data folder.
-fn claim_folders(statement: &Statement, spec: &JobSpec, late: &[String], catalog: &Catalog, names: &mut BTreeMap<String, String>) -> Result<(), Diagnostic> {
-    let help = "give each job its own table";
-    let at = statement.find("sink").unwrap_or_else(|| statement.locate(&spec.name));
-    for sink in spec.sinks.iter().filter(|sink| sink.is_table()) {
-        if let Some(stream) = catalog.streams.values().find(|stream| stream.rejects == sink.target) {
-            return Err(statement.finding("S011", at, format!("the sink '{sink}' is the rejects table of the stream '{}'", stream.name), help));
-        }
-        if let Some(owner) = names.insert(format!("folder {}", sink.target), spec.name.clone()) {
-            return Err(statement.finding("S011", at, format!("the sink '{sink}' is written by the job '{owner}' already"), help));
-        }
-    }
-    for name in late {
-        if let Some(owner) = names.insert(format!("folder {name}"), spec.name.clone()) {
-            return Err(statement.finding("S011", at, format!("the late table '{name}' is a sink of the job '{owner}'"), help));
-        }
-    }
-    Ok(())
-}
-
 /// Options and declarations that name output columns.
-fn check_columns(statement: &Statement, spec: &JobSpec, schema: &SchemaRef, declared: Option<&SchemaRef>) -> Result<(), Diagnostic> {
-    let folders = if let citystream_model::job::PartitionBy::Columns(columns) = &spec.partition_by { columns.as_slice() } else { &[] };
-    for (option, name) in spec.key.iter().map(|name| ("key", name)).chain(folders.iter().map(|name| ("partition_by", name))) {
+fn check_columns(
+    statement: &Statement,
+    spec: &JobSpec,
+    schema: &SchemaRef,
+    declared: Option<&SchemaRef>,
+) -> Result<(), Diagnostic> {
+    let folders = if let citystream_model::job::PartitionBy::Columns(columns) = &spec.partition_by {
+        columns.as_slice()
+    } else {
+        &[]
+    };
+    for (option, name) in
+        spec.key.iter().map(|name| ("key", name)).chain(folders.iter().map(|name| ("partition_by", name)))
+    {
         if schema.field_with_name(name).is_err() {
             let names = schema.fields().iter().map(|field| field.name().as_str());
-            let help = nearest(name, names.clone()).map_or_else(|| format!("output columns: {}", names.collect::<Vec<_>>().join(", ")), |near| format!("did you mean '{near}'?"));
-            return Err(statement.finding("S010", statement.locate(option), format!("option {option}: '{name}' is not an output column"), help));
+            let help = nearest(name, names.clone()).map_or_else(
+                || format!("output columns: {}", names.collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean '{near}'?"),
+            );
+            return Err(statement.finding(
+                "S010",
+                statement.locate(option),
+                format!("option {option}: '{name}' is not an output column"),
+                help,
+            ));
         }
     }
     let Some(declared) = declared else { return Ok(()) };
     let (wanted, found) = (describe(declared), describe(schema));
-    if wanted == found { Ok(()) } else {
+    if wanted == found {
+        Ok(())
+    } else {
         let message = format!("the sink declares ({wanted}), the SELECT gives ({found})");
-        Err(statement.finding("S013", statement.locate("select"), message, "make both the same: names, types and order"))
+        Err(statement.finding(
+            "S013",
+            statement.locate("select"),
+            message,
+            "make both the same: names, types and order",
+        ))
     }
 }
 
 fn describe(schema: &SchemaRef) -> String {
-    schema.fields().iter().map(|field| format!("{} {}", field.name(), ddl::types::sql_name(field.data_type()))).collect::<Vec<_>>().join(", ")
+    schema
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), ddl::types::sql_name(field.data_type())))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -14,6 +14,7 @@
 
 pub mod batch;
 pub mod catalog;
+mod claims;
 mod ddl;
 mod finding;
 mod jobs;

@@ -55,7 +55,12 @@ impl<'a> Options<'a> {
     }
 
     /// An option read by `parse`; a value that it refuses is a finding, and the default stands in.
-    pub(crate) fn parsed<T>(&mut self, name: &'static str, default: T, parse: impl FnOnce(&str) -> Result<T, Error>) -> T {
+    pub(crate) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Error>,
+    ) -> T {
         let Some((value, at)) = self.take(name) else { return default };
         parse(&value).unwrap_or_else(|error| {
             let message = error.to_string();
@@ -80,14 +85,21 @@ impl<'a> Options<'a> {
     }
 
     /// Adds a finding.
-    pub(crate) fn report(&mut self, code: &'static str, at: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn report(
+        &mut self,
+        code: &'static str,
+        at: Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         let finding = self.statement.finding(code, at, message, help);
         self.findings.push(finding);
     }
 
     /// Refuses what was not read and returns all findings.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        let unread: Vec<_> = self.entries.iter().filter(|entry| !entry.taken).map(|entry| (entry.name.clone(), entry.at)).collect();
+        let unread: Vec<_> =
+            self.entries.iter().filter(|entry| !entry.taken).map(|entry| (entry.name.clone(), entry.at)).collect();
         for (name, at) in unread {
             let help = match nearest(&name, self.known.iter().copied()) {
                 Some(known) => format!("did you mean '{known}'?"),
@@ -102,7 +114,11 @@ impl<'a> Options<'a> {
 /// A duration of at least a hundred milliseconds.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, Error> {
     let duration = parse_duration(text)?;
-    if duration < Duration::from_millis(100) { Err(Error::job(format!("found '{text}', expected at least '100 ms'"))) } else { Ok(duration) }
+    if duration < Duration::from_millis(100) {
+        Err(Error::job(format!("found '{text}', expected at least '100 ms'")))
+    } else {
+        Ok(duration)
+    }
 }
 
 /// One of a closed set of words.

@@ -23,6 +23,8 @@ pub(crate) fn session(errors: &ExpressionErrors) -> SessionState {
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     options.execution.parquet.schema_force_view_types = false;
+    // Sorts stay where they are: DataFusion 55 moves one below a union and then finds its own plan unsorted.
+    options.optimizer.repartition_sorts = false;
     // Plans of fragments are run again and again; a filter learnt in one run must not meet the next.
     options.optimizer.enable_dynamic_filter_pushdown = false;
     let mut state = SessionStateBuilder::new()

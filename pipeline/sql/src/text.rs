@@ -1,5 +1,7 @@
 //! SQL text as statements with positions: splits on tokens, so that `;` in a string or comment splits nothing.
 
+mod depth;
+
 use citystream_model::Diagnostic;
 use citystream_model::nearest::nearest;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
@@ -20,11 +22,9 @@ pub struct SqlFile {
 /// Longest text in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Most parentheses inside one another.
-const MAX_NESTED: usize = 40;
 /// Most expressions inside one another that the parser follows.
 const MAX_PARSED: usize = 100;
-const NESTED_HELP: &str = "name the inner parts in WITH queries";
+const NESTED_HELP: &str = "split it: name its parts in WITH queries, or put lists into a table";
 
 /// One statement of a file, not yet parsed.
 #[derive(Debug, Clone)]
@@ -71,8 +71,11 @@ impl SqlFile {
             return ((line, column), "found a comment that does not end, expected */".into());
         }
         let message = match error.message.strip_prefix("Expected close delimiter '") {
-            Some(rest) => format!("found a quoted name that does not end, expected {}", rest.chars().next().unwrap_or('"')),
-            None => lower_first(&error.message).replace("unterminated string literal", "found a quoted text that does not end, expected '"),
+            Some(rest) => {
+                format!("found a quoted name that does not end, expected {}", rest.chars().next().unwrap_or('"'))
+            }
+            None => lower_first(&error.message)
+                .replace("unterminated string literal", "found a quoted text that does not end, expected '"),
         };
         (place(error.location), message)
     }
@@ -97,8 +100,14 @@ impl SqlFile {
 impl Statement {
     /// Parses the statement with DataFusion's grammar.
     pub(crate) fn parse(&self) -> Result<Parsed, Diagnostic> {
-        self.refuse_nesting()?;
-        let parse = || DFParserBuilder::new(self.without_table()).with_dialect(&GenericDialect {}).with_recursion_limit(MAX_PARSED).build()?.parse_statements();
+        self.refuse_depth()?;
+        let parse = || {
+            DFParserBuilder::new(self.without_table())
+                .with_dialect(&GenericDialect {})
+                .with_recursion_limit(MAX_PARSED)
+                .build()?
+                .parse_statements()
+        };
         let statements = parse().map_err(|error| self.syntax_error(&error.to_string()))?;
         let mut statements = statements.into_iter();
         match (statements.next(), statements.next()) {
@@ -163,7 +172,13 @@ impl Statement {
     }
 
     /// A finding in this statement.
-    pub(crate) fn finding(&self, code: &'static str, at: Place, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    pub(crate) fn finding(
+        &self,
+        code: &'static str,
+        at: Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Diagnostic {
         Diagnostic::new(code, at, message, help).in_file(&self.file)
     }
 
@@ -174,7 +189,8 @@ impl Statement {
     /// Turns sqlparser's `Expected: X, found: Y at Line: 3, Column: 7` into a finding.
     fn syntax_error(&self, text: &str) -> Diagnostic {
         let (message, at) = split_place(text);
-        let message = message.trim_start_matches("SQL error: ").trim_start_matches("ParserError(\"").trim_end_matches("\")");
+        let message =
+            message.trim_start_matches("SQL error: ").trim_start_matches("ParserError(\"").trim_end_matches("\")");
         let at = at.unwrap_or_else(|| self.end());
         if message.contains("RecursionLimitExceeded") || message.to_lowercase().contains("recursion limit") {
             return self.nested(MAX_PARSED);
@@ -192,7 +208,9 @@ impl Statement {
     fn syntax_help(&self, at: Place) -> String {
         let before = self.words().take_while(|token| place(token.span.start) < at).last();
         let here = self.words().find(|token| place(token.span.start) >= at);
-        let is = |token: Option<&TokenWithSpan>, words: &[&str]| token.is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)));
+        let is = |token: Option<&TokenWithSpan>, words: &[&str]| {
+            token.is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)))
+        };
         if is(here, &["system_time", "version"]) {
             return "joins to a table version (FOR SYSTEM_TIME AS OF) are not taken; join the table itself, it is read once at the start".into();
         }
@@ -218,21 +236,12 @@ impl Statement {
         }
     }
 
-    /// Refuses a text that nests deeper than any check could follow.
-    pub(crate) fn refuse_nesting(&self) -> Result<(), Diagnostic> {
-        let mut depth = 0usize;
-        for token in self.words() {
-            match token.token {
-                Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
-                Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth > MAX_NESTED {
-                let message = format!("nested too deeply, at most {MAX_NESTED} parentheses inside one another are taken");
-                return Err(self.finding("S001", place(token.span.start), message, NESTED_HELP));
-            }
+    /// Refuses a statement that is deeper than any walk over it could follow.
+    fn refuse_depth(&self) -> Result<(), Diagnostic> {
+        match depth::too_deep(self.words()) {
+            None => Ok(()),
+            Some((at, message)) => Err(self.finding("S001", at, message, NESTED_HELP)),
         }
-        Ok(())
     }
 
     /// The finding about a statement whose expressions nest too deeply; the parser says no place.
@@ -256,7 +265,9 @@ pub(crate) fn lower_first(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
     let mut letters = text.chars();
     match letters.next() {
-        Some(first) if !letters.as_str().starts_with(|next: char| next.is_uppercase()) => first.to_lowercase().chain(letters).collect(),
+        Some(first) if !letters.as_str().starts_with(|next: char| next.is_uppercase()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
         _ => text.to_owned(),
     }
 }
@@ -273,8 +284,23 @@ fn is_word(token: &Token, word: &str) -> bool {
 /// The keyword of which `word` is a slip of the keyboard, unless it is a keyword itself.
 fn slip_of_keyword(word: &str) -> Option<&'static str> {
     const KEYWORDS: [&str; 17] = [
-        "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "JOIN", "CREATE", "MATERIALIZED", "VIEW", "INSERT", "INTO", "INTERVAL", "QUALIFY", "UNION", "UNBOUNDED",
-        "EXTERNAL", "LOCATION",
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "JOIN",
+        "CREATE",
+        "MATERIALIZED",
+        "VIEW",
+        "INSERT",
+        "INTO",
+        "INTERVAL",
+        "QUALIFY",
+        "UNION",
+        "UNBOUNDED",
+        "EXTERNAL",
+        "LOCATION",
     ];
     let is_keyword = KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word));
     if is_keyword || word.len() < 4 { None } else { nearest(word, KEYWORDS) }

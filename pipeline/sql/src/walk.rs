@@ -10,7 +10,9 @@ use crate::ddl::normal;
 use crate::text::{Place, Statement, place};
 use citystream_model::Diagnostic;
 use citystream_model::nearest::nearest;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, SetExpr, Spanned, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, Query, SetExpr, Spanned, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -74,16 +76,21 @@ impl VisitorMut for Walker<'_> {
         match expr {
             Expr::Function(function) => self.function(function),
             Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } => self.subquery(subquery),
-            Expr::Subquery(subquery) if !self.windowed.contains(&place(subquery.span().start)) => self.subquery(subquery),
+            Expr::Subquery(subquery) if !self.windowed.contains(&place(subquery.span().start)) => {
+                self.subquery(subquery)
+            }
             _ => ControlFlow::Continue(()),
         }
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> Flow {
         match &value.value {
-            Value::Placeholder(name) => {
-                self.refuse("S003", place(value.span.start), format!("found the placeholder {name}, expected a value"), "write the value itself")
-            }
+            Value::Placeholder(name) => self.refuse(
+                "S003",
+                place(value.span.start),
+                format!("found the placeholder {name}, expected a value"),
+                "write the value itself",
+            ),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -104,7 +111,12 @@ impl Walker<'_> {
             }
             SetExpr::Table(table) => {
                 let name = table.table_name.clone().unwrap_or_default();
-                self.refuse("S003", self.statement.locate("table"), format!("found TABLE {name}, expected SELECT"), format!("write SELECT * FROM {name}"))
+                self.refuse(
+                    "S003",
+                    self.statement.locate("table"),
+                    format!("found TABLE {name}, expected SELECT"),
+                    format!("write SELECT * FROM {name}"),
+                )
             }
             _ => ControlFlow::Continue(()),
         }
@@ -114,7 +126,12 @@ impl Walker<'_> {
     fn known(&self, name: &ObjectName) -> Flow {
         let [part] = &name.0[..] else {
             let help = "a job reads the streams and tables of the schemas folder, by their plain names";
-            return self.refuse("S010", place(name.span().start), format!("found '{name}', expected the name of a stream or a table"), help);
+            return self.refuse(
+                "S010",
+                place(name.span().start),
+                format!("found '{name}', expected the name of a stream or a table"),
+                help,
+            );
         };
         part.as_ident().map_or(ControlFlow::Continue(()), |ident| self.known_ident(ident))
     }
@@ -128,7 +145,9 @@ impl Walker<'_> {
         }
         let help = match nearest(&name, declared().chain(with()).map(String::as_str)) {
             Some(near) => format!("did you mean '{near}'?"),
-            None if name.contains(['.', '/']) => "a job reads no files; declare a table with that LOCATION in the schemas folder".into(),
+            None if name.contains(['.', '/']) => {
+                "a job reads no files; declare a table with that LOCATION in the schemas folder".into()
+            }
             None => format!("a job reads the streams and tables of the schemas folder: {}", some(declared())),
         };
         // The parser keeps no place of FROM 'x.csv'.
@@ -140,12 +159,19 @@ impl Walker<'_> {
     fn subquery(&self, query: &Query) -> Flow {
         use datafusion::sql::sqlparser::ast::visit_relations;
         let is_stream = |name: &ObjectName| matches!(&name.0[..], [part] if part.as_ident().is_some_and(|ident| self.catalog.streams.contains_key(&normal(ident))));
-        let found = visit_relations(query, |name| if is_stream(name) { ControlFlow::Break(name.clone()) } else { ControlFlow::Continue(()) });
+        let found = visit_relations(query, |name| {
+            if is_stream(name) { ControlFlow::Break(name.clone()) } else { ControlFlow::Continue(()) }
+        });
         match found {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(name) => {
                 let help = "join the streams in FROM on the bounds of one window instead";
-                self.refuse("S160", place(name.span().start), format!("a subquery in an expression reads the stream '{name}'"), help)
+                self.refuse(
+                    "S160",
+                    place(name.span().start),
+                    format!("a subquery in an expression reads the stream '{name}'"),
+                    help,
+                )
             }
         }
     }

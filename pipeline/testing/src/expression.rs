@@ -152,15 +152,16 @@ fn time(rng: &mut StdRng, same: &str) -> String {
 
 /// A cast to `class` that works for some values only.
 fn cast(rng: &mut StdRng, scope: &[Item], class: Class, depth: usize) -> String {
-    let from = match class {
-        Class::Bool => *[Class::Int, Class::Text].choose(rng).unwrap(),
-        Class::Int => *[Class::Text, Class::Float, Class::Decimal, Class::Bool].choose(rng).unwrap(),
-        Class::Float => *[Class::Text, Class::Int, Class::Decimal].choose(rng).unwrap(),
-        Class::Decimal => *[Class::Int, Class::Text, Class::Float].choose(rng).unwrap(),
-        Class::Text | Class::Opaque => *CLASSES.choose(rng).unwrap(),
-        Class::Date => *[Class::Time, Class::Text].choose(rng).unwrap(),
-        Class::Time => *[Class::Date, Class::Text].choose(rng).unwrap(),
+    let sources: &[Class] = match class {
+        Class::Bool => &[Class::Int, Class::Text],
+        Class::Int => &[Class::Text, Class::Float, Class::Decimal, Class::Bool],
+        Class::Float => &[Class::Text, Class::Int, Class::Decimal],
+        Class::Decimal => &[Class::Int, Class::Text, Class::Float],
+        Class::Text | Class::Opaque => &CLASSES,
+        Class::Date => &[Class::Time, Class::Text],
+        Class::Time => &[Class::Date, Class::Text],
     };
+    let from = class_of(rng, scope, sources);
     let inner = of_class(rng, scope, from, depth);
     let narrow = class == Class::Int && rng.random_bool(0.4);
     let (word, target) = (if rng.random_bool(0.2) { "TRY_CAST" } else { "CAST" }, if narrow { "SMALLINT" } else { class.sql() });
@@ -175,7 +176,7 @@ pub fn boolean(rng: &mut StdRng, scope: &[Item], depth: usize) -> String {
     let mut sub = |class: Class| of_class(rng, scope, class, depth);
     let (left, right, condition, second) = (sub(class), sub(class), sub(Class::Bool), sub(Class::Bool));
     let text = sub(Class::Text);
-    match rng.random_range(0..10) {
+    match rng.random_range(0..11) {
         0 => format!("({condition} AND {second})"),
         1 => format!("({condition} OR {second})"),
         2 => format!("(NOT {condition})"),
@@ -183,7 +184,7 @@ pub fn boolean(rng: &mut StdRng, scope: &[Item], depth: usize) -> String {
         4 => format!("({text} LIKE 'a%')"),
         5 => format!("({text} IN ('a', '', 'x', 'ä🚲'))"),
         6 => format!("({left} IS DISTINCT FROM {right})"),
-        7 | 8 => format!("({} {operator} {right})", known.unwrap_or(left)),
+        7..10 => format!("({} {operator} {right})", known.unwrap_or(left)),
         _ => format!("({left} {operator} {right})"),
     }
 }

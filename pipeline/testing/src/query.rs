@@ -18,6 +18,17 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 pub use window::Window;
 
+/// When the rows of a query come out, by the watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Emits {
+    /// As they come, at the latest when their window has closed.
+    AtOnce,
+    /// Not later than when their window has closed; earlier when an inner window in their key has closed.
+    Early,
+    /// Exactly when their window has closed.
+    AtEnd,
+}
+
 /// A SELECT and what is known of it.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -25,8 +36,8 @@ pub struct Query {
     pub sql: String,
     /// Output columns by plain name.
     pub columns: Vec<Item>,
-    /// True when every row stays back until its window has closed.
-    pub blocking: bool,
+    /// When its rows come out.
+    pub emits: Emits,
     /// True when it has the columns `window_start` and `window_end`, never null.
     pub windowed: bool,
 }
@@ -183,4 +194,9 @@ impl<'a> Grammar<'a> {
             columns.push(Item { text: name.to_owned(), class: Class::Time });
         }
     }
+}
+
+/// When rows come out of a GROUP BY or OVER by the window of rows that `emits` tells of.
+fn after(emits: Emits) -> Emits {
+    if emits == Emits::Early { Emits::Early } else { Emits::AtEnd }
 }

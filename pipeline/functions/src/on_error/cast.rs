@@ -71,8 +71,9 @@ impl ScalarUDFImpl for CheckedCast {
         "checked_cast"
     }
 
+    /// Not the name of the argument, which a plain CAST has: beside that column, as a join key is put, it would clash.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.first().map(|arg| arg.schema_name().to_string()).unwrap_or_default())
+        Ok(args.first().map(|arg| format!("CAST({} AS {})", arg.schema_name(), self.to)).unwrap_or_default())
     }
 
     fn signature(&self) -> &Signature {
@@ -104,6 +105,8 @@ pub(super) fn is_fallible(from: &DataType, to: &DataType) -> bool {
         return false;
     }
     match (from, to) {
+        // Every timestamp lies on a day.
+        (Timestamp(_, None), DataType::Date32) => false,
         (Dictionary(_, value), to) => is_fallible(value, to),
         // There may be more values than keys.
         (_, Dictionary(..)) => true,

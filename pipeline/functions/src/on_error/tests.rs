@@ -208,3 +208,12 @@ async fn names_and_types_stay() {
         assert_eq!(columns(&left), columns(&right), "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_checked_cast_may_stand_in_a_join_key() {
+    let query = "SELECT a.t FROM (VALUES ('1'), ('x')) AS a(t) \
+        WHERE NOT EXISTS (SELECT 1 FROM (VALUES (1)) AS b(n) WHERE b.n = CAST(a.t AS INT))";
+    let context = context(Some(&ExpressionErrors::new()));
+    let batches = context.sql(query).await.unwrap().collect().await.unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+}

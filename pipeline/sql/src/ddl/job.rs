@@ -26,7 +26,9 @@ pub(crate) fn read(
     let spec = JobSpec {
         emit: emit(&mut options),
         lateness: options.parsed("lateness", Duration::ZERO, parse_duration),
-        late: options.parsed("late", LatePolicy::Table, |text| one_of(text, &[("table", LatePolicy::Table), ("drop", LatePolicy::Drop)])),
+        late: options.parsed("late", LatePolicy::Table, |text| {
+            one_of(text, &[("table", LatePolicy::Table), ("drop", LatePolicy::Drop)])
+        }),
         key: options.text("key").map(|text| names(&text)).unwrap_or_default(),
         partition_by: options.parsed("partition_by", PartitionBy::Day, partition_by),
         file_target: options.parsed("file_target", 128 << 20, file_target),
@@ -43,10 +45,21 @@ fn emit(options: &mut Options<'_>) -> Emit {
     let Some((text, at)) = options.take("emit") else { return Emit::Final };
     let word = text.trim().to_lowercase();
     if word == "updates" || word.starts_with("early") {
-        let message = format!("emit = '{text}' is not taken yet: there is no sink that can replace a row it has written");
-        options.report("S103", at, message, "use emit = 'final'; results come out when the watermark has passed the window");
+        let message =
+            format!("emit = '{text}' is not taken yet: there is no sink that can replace a row it has written");
+        options.report(
+            "S103",
+            at,
+            message,
+            "use emit = 'final'; results come out when the watermark has passed the window",
+        );
     } else if word != "final" {
-        options.report("S006", at, format!("option emit: found '{text}', expected 'final'"), "leave it out, 'final' is the default");
+        options.report(
+            "S006",
+            at,
+            format!("option emit: found '{text}', expected 'final'"),
+            "leave it out, 'final' is the default",
+        );
     }
     Emit::Final
 }
@@ -55,8 +68,14 @@ fn emit(options: &mut Options<'_>) -> Emit {
 fn refuse_later(options: &mut Options<'_>) {
     for name in ["alert", "alert_key", "severity", "clear_after"] {
         if let Some((_, at)) = options.take(name) {
-            let help = "an alert job writes one message per row: SELECT the condition, sink = 'kafka:<topic>, parquet:<name>'";
-            options.report("S104", at, format!("option {name} is not taken yet: alerts have no life (open, update, clear) here"), help);
+            let help =
+                "an alert job writes one message per row: SELECT the condition, sink = 'kafka:<topic>, parquet:<name>'";
+            options.report(
+                "S104",
+                at,
+                format!("option {name} is not taken yet: alerts have no life (open, update, clear) here"),
+                help,
+            );
         }
     }
 }
@@ -67,7 +86,9 @@ fn sinks(options: &mut Options<'_>, job: &str, connectors: &dyn Connectors) -> V
     let mut sinks: Vec<SinkRef> = Vec::new();
     for part in text.split(',').map(str::trim) {
         match sink(part, connectors) {
-            Ok(sink) if sinks.contains(&sink) => options.report("S005", at, format!("sink '{part}' is given twice"), "keep one of the two"),
+            Ok(sink) if sinks.contains(&sink) => {
+                options.report("S005", at, format!("sink '{part}' is given twice"), "keep one of the two")
+            }
             Ok(sink) => sinks.push(sink),
             Err((error, help)) => options.report("S006", at, format!("option sink: {error}"), help),
         }
@@ -115,5 +136,9 @@ fn memory_limit(text: &str) -> Result<u64, Error> {
 
 fn file_target(text: &str) -> Result<u64, Error> {
     let bytes = parse_size(text)?;
-    if (1 << 10..=4 << 30).contains(&bytes) { Ok(bytes) } else { Err(Error::job(format!("found '{text}', expected '1 KiB' to '4 GiB'"))) }
+    if (1 << 10..=4 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(Error::job(format!("found '{text}', expected '1 KiB' to '4 GiB'")))
+    }
 }

@@ -25,22 +25,41 @@ pub(crate) struct Sink {
 }
 
 /// Checks the declaration of a sink.
-pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, connectors: &dyn Connectors) -> Result<Sink, Vec<Diagnostic>> {
+pub(crate) fn read(
+    statement: &Statement,
+    table: &CreateExternalTable,
+    connectors: &dyn Connectors,
+) -> Result<Sink, Vec<Diagnostic>> {
     refuse_clauses(statement, table).map_err(|finding| vec![finding])?;
     let (name, at) = plain_name(statement, &table.name, "sink").map_err(|finding| vec![finding])?;
     let declared = types::columns(statement, &table.columns)?;
     let options = external_options(statement, table).map_err(|finding| vec![finding])?;
     let scheme = table.file_type.to_lowercase();
     if !connectors.sink_schemes().contains(&scheme.as_str()) {
-        let message = format!("found STORED AS {}, expected {}", table.file_type, connectors.sink_schemes().iter().map(|scheme| scheme.to_uppercase()).collect::<Vec<_>>().join(" or "));
-        return Err(vec![statement.finding("S006", statement.locate(&table.file_type), message, "a reference table belongs in the schemas folder")]);
+        let message = format!(
+            "found STORED AS {}, expected {}",
+            table.file_type,
+            connectors.sink_schemes().iter().map(|scheme| scheme.to_uppercase()).collect::<Vec<_>>().join(" or ")
+        );
+        return Err(vec![statement.finding(
+            "S006",
+            statement.locate(&table.file_type),
+            message,
+            "a reference table belongs in the schemas folder",
+        )]);
     }
     let target = SinkRef { scheme, target: table.locations.first().cloned().unwrap_or_default() };
     if let Err(error) = connectors.check_sink(&target) {
         let at = statement.locate(&target.target);
-        return Err(vec![statement.finding("S006", at, format!("LOCATION: {error}"), "name a folder below the data folder, or a topic")]);
+        return Err(vec![statement.finding(
+            "S006",
+            at,
+            format!("LOCATION: {error}"),
+            "name a folder below the data folder, or a topic",
+        )]);
     }
-    let fields: Vec<_> = declared.into_iter().map(|column| Field::new(column.name, column.data_type, column.nullable)).collect();
+    let fields: Vec<_> =
+        declared.into_iter().map(|column| Field::new(column.name, column.data_type, column.nullable)).collect();
     let schema = (!fields.is_empty()).then(|| Arc::new(Schema::new(fields)));
     Ok(Sink { name, at, target, schema, options, statement: statement.clone(), used: false })
 }

@@ -15,14 +15,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Checks a stream declaration and reports everything that is wrong with it.
-pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, connectors: &dyn Connectors) -> Result<Stream, Vec<Diagnostic>> {
+pub(crate) fn read(
+    statement: &Statement,
+    table: &CreateExternalTable,
+    connectors: &dyn Connectors,
+) -> Result<Stream, Vec<Diagnostic>> {
     refuse_clauses(statement, table).map_err(|finding| vec![finding])?;
     let (name, _) = plain_name(statement, &table.name, "stream").map_err(|finding| vec![finding])?;
     let declared = types::columns(statement, &table.columns)?;
     let pairs = external_options(statement, table).map_err(|finding| vec![finding])?;
     let mut options = Options::new(statement, pairs);
     if declared.is_empty() {
-        options.report("S020", statement.locate(&name), "a stream declares its columns, found none", "list them: (name TYPE, ...)");
+        options.report(
+            "S020",
+            statement.locate(&name),
+            "a stream declares its columns, found none",
+            "list them: (name TYPE, ...)",
+        );
     }
     let topic = table.locations.first().cloned().unwrap_or_default();
     if let Err(error) = connectors.check_sink(&SinkRef { scheme: "kafka".into(), target: topic.clone() }) {
@@ -30,7 +39,12 @@ pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, connector
     }
     for column in declared.iter().filter(|column| matches!(column.name.as_str(), "window_start" | "window_end")) {
         let message = format!("column '{}' has the name of a window's bound", column.name);
-        options.report("S012", statement.locate(&column.name), message, "rename it and say where it stands: 'path.<column>' '/window_start'");
+        options.report(
+            "S012",
+            statement.locate(&column.name),
+            message,
+            "rename it and say where it stands: 'path.<column>' '/window_start'",
+        );
     }
     let stream = Stream {
         topic,
@@ -39,7 +53,9 @@ pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, connector
         time_column: String::new(),
         time_format: options.parsed("time.format", TimeFormat::Rfc3339, time_format),
         time_zone: options.parsed("time.zone", None, |text| zone(text).map(Some)),
-        time_fold: options.parsed("time.fold", Fold::Earlier, |text| one_of(text, &[("earlier", Fold::Earlier), ("later", Fold::Later)])),
+        time_fold: options.parsed("time.fold", Fold::Earlier, |text| {
+            one_of(text, &[("earlier", Fold::Earlier), ("later", Fold::Later)])
+        }),
         out_of_order: options.parsed("time.out_of_order", Duration::from_secs(10), parse_duration),
         max_future: options.parsed("time.max_future", Duration::from_secs(300), parse_duration),
         idle: options.parsed("time.idle", Duration::from_secs(60), some_duration),
@@ -66,8 +82,16 @@ fn finish(statement: &Statement, mut stream: Stream, options: &mut Options<'_>, 
                 _ if name == TIMESTAMP => {}
                 Some(column) if column.data_type == timestamp_type() => {}
                 Some(column) => {
-                    let message = format!("time.column '{name}' is of type {}, expected TIMESTAMP", types::sql_name(&column.data_type));
-                    options.report("S006", at, message, "declare it as TIMESTAMP and say how it is written with 'time.format'");
+                    let message = format!(
+                        "time.column '{name}' is of type {}, expected TIMESTAMP",
+                        types::sql_name(&column.data_type)
+                    );
+                    options.report(
+                        "S006",
+                        at,
+                        message,
+                        "declare it as TIMESTAMP and say how it is written with 'time.format'",
+                    );
                 }
                 None => unknown_column(options, &stream.columns, "time.column", &name, at),
             }
@@ -86,7 +110,12 @@ fn finish(statement: &Statement, mut stream: Stream, options: &mut Options<'_>, 
     }
     let folder = SinkRef { scheme: "parquet".into(), target: stream.rejects.clone() };
     if let Err(error) = connectors.check_sink(&folder) {
-        options.report("S006", statement.locate("rejects"), format!("option rejects: {error}"), "name a folder below the data folder");
+        options.report(
+            "S006",
+            statement.locate("rejects"),
+            format!("option rejects: {error}"),
+            "name a folder below the data folder",
+        );
     }
     stream
 }
@@ -104,13 +133,23 @@ fn unknown_column(options: &mut Options<'_>, columns: &[Column], option: &str, n
 fn columns(options: &mut Options<'_>, declared: Vec<Declared>) -> Vec<Column> {
     let mut columns: Vec<Column> = declared
         .into_iter()
-        .map(|column| Column { path: Path::Body(vec![column.name.clone()]), name: column.name, data_type: column.data_type, nullable: column.nullable })
+        .map(|column| Column {
+            path: Path::Body(vec![column.name.clone()]),
+            name: column.name,
+            data_type: column.data_type,
+            nullable: column.nullable,
+        })
         .collect();
     for (name, value, at) in options.prefixed("path.") {
         match (columns.iter_mut().find(|column| column.name == name), path(&value)) {
             (Some(column), Ok(path)) => column.path = path,
             (None, _) => unknown_column(options, &columns, "option path:", &name, at),
-            (_, Err(error)) => options.report("S006", at, format!("option path.{name}: {error}"), "write '/payload/speed', '_key' or '_headers/<name>'"),
+            (_, Err(error)) => options.report(
+                "S006",
+                at,
+                format!("option path.{name}: {error}"),
+                "write '/payload/speed', '_key' or '_headers/<name>'",
+            ),
         }
     }
     columns
@@ -118,7 +157,11 @@ fn columns(options: &mut Options<'_>, declared: Vec<Declared>) -> Vec<Column> {
 
 /// Reads a JSON pointer (RFC 6901), `_key` or `_headers/<name>`.
 fn path(text: &str) -> Result<Path, Error> {
-    let wrong = || Error::job(format!("found '{text}', expected a JSON pointer such as '/payload/speed', '_key' or '_headers/<name>'"));
+    let wrong = || {
+        Error::job(format!(
+            "found '{text}', expected a JSON pointer such as '/payload/speed', '_key' or '_headers/<name>'"
+        ))
+    };
     if text == "_key" {
         return Ok(Path::Key);
     }
@@ -130,12 +173,15 @@ fn path(text: &str) -> Result<Path, Error> {
 }
 
 fn time_format(text: &str) -> Result<TimeFormat, Error> {
-    one_of(text, &[
-        ("rfc3339", TimeFormat::Rfc3339),
-        ("epoch_s", TimeFormat::EpochSeconds),
-        ("epoch_ms", TimeFormat::EpochMillis),
-        ("epoch_us", TimeFormat::EpochMicros),
-    ])
+    one_of(
+        text,
+        &[
+            ("rfc3339", TimeFormat::Rfc3339),
+            ("epoch_s", TimeFormat::EpochSeconds),
+            ("epoch_ms", TimeFormat::EpochMillis),
+            ("epoch_us", TimeFormat::EpochMicros),
+        ],
+    )
 }
 
 /// An IANA zone by its name.
@@ -151,7 +197,12 @@ fn kafka_options(options: &mut Options<'_>, connectors: &dyn Connectors) -> BTre
     let mut kafka = BTreeMap::new();
     for (name, value, at) in options.prefixed("kafka.") {
         if let Err(error) = connectors.check_kafka_option(&name, &value) {
-            options.report("S006", at, format!("option kafka.{name}: {error}"), "see librdkafka's CONFIGURATION.md for names and values, and write secrets as '${ENV_NAME}'");
+            options.report(
+                "S006",
+                at,
+                format!("option kafka.{name}: {error}"),
+                "see librdkafka's CONFIGURATION.md for names and values, and write secrets as '${ENV_NAME}'",
+            );
         }
         kafka.insert(name, value);
     }

@@ -11,7 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Checks the declaration of a reference table; `folder` is where a relative location starts.
-pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, folder: &Path) -> Result<Table, Vec<Diagnostic>> {
+pub(crate) fn read(
+    statement: &Statement,
+    table: &CreateExternalTable,
+    folder: &Path,
+) -> Result<Table, Vec<Diagnostic>> {
     refuse_clauses(statement, table).map_err(|finding| vec![finding])?;
     let (name, _) = plain_name(statement, &table.name, "table").map_err(|finding| vec![finding])?;
     let declared = types::columns(statement, &table.columns)?;
@@ -25,14 +29,25 @@ pub(crate) fn read(statement: &Statement, table: &CreateExternalTable, folder: &
         "PARQUET" => TableFormat::Parquet,
         other => {
             let message = format!("found STORED AS {other}, expected CSV or PARQUET");
-            options.report("S006", statement.locate(other), message, "a stream is declared as CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA");
+            options.report(
+                "S006",
+                statement.locate(other),
+                message,
+                "a stream is declared as CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA",
+            );
             TableFormat::Parquet
         }
     };
     if declared.is_empty() && format != TableFormat::Parquet {
-        options.report("S020", statement.locate(&name), "a CSV table declares its columns, found none", "list them: (name TYPE, ...)");
+        options.report(
+            "S020",
+            statement.locate(&name),
+            "a CSV table declares its columns, found none",
+            "list them: (name TYPE, ...)",
+        );
     }
-    let fields: Vec<_> = declared.into_iter().map(|column| Field::new(column.name, column.data_type, column.nullable)).collect();
+    let fields: Vec<_> =
+        declared.into_iter().map(|column| Field::new(column.name, column.data_type, column.nullable)).collect();
     let schema = (!fields.is_empty()).then(|| Arc::new(Schema::new(fields)));
     let location = locate(table.locations.first().map_or("", String::as_str), folder);
     let findings = options.finish();

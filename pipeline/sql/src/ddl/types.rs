@@ -35,7 +35,12 @@ fn declared(statement: &Statement, column: &ColumnDef) -> Result<Declared, Diagn
     let name = normal(&column.name);
     if name.starts_with('_') {
         let message = format!("column '{name}' starts with '_', which is kept for the hidden columns");
-        return Err(statement.finding("S012", at, message, "rename it and say where it stands: 'path.<column>' '/_field'"));
+        return Err(statement.finding(
+            "S012",
+            at,
+            message,
+            "rename it and say where it stands: 'path.<column>' '/_field'",
+        ));
     }
     let mut nullable = true;
     for option in &column.options {
@@ -70,10 +75,11 @@ pub(crate) fn arrow_type(sql: &SqlType) -> Option<DataType> {
         SqlType::Text | SqlType::Varchar(None) | SqlType::String(None) | SqlType::CharVarying(None) => DataType::Utf8,
         SqlType::Date => DataType::Date32,
         SqlType::Timestamp(None | Some(6), TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => timestamp_type(),
-        SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(p, s)) | SqlType::Numeric(ExactNumberInfo::PrecisionAndScale(p, s)) => {
-            decimal(*p, *s)?
+        SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(p, s))
+        | SqlType::Numeric(ExactNumberInfo::PrecisionAndScale(p, s)) => decimal(*p, *s)?,
+        SqlType::Decimal(ExactNumberInfo::Precision(p)) | SqlType::Numeric(ExactNumberInfo::Precision(p)) => {
+            decimal(*p, 0)?
         }
-        SqlType::Decimal(ExactNumberInfo::Precision(p)) | SqlType::Numeric(ExactNumberInfo::Precision(p)) => decimal(*p, 0)?,
         _ => return None,
     })
 }

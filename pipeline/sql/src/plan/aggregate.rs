@@ -14,7 +14,9 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     let at = place_of(&aggregate.group_expr).or_else(|| place_of(&aggregate.aggr_expr));
     if matches!(aggregate.group_expr[..], [Expr::GroupingSet(_)]) {
         let help = "write one job per grouping, or UNION ALL of plain GROUP BYs";
-        return Err(Finding::new("S102", at, "GROUPING SETS, ROLLUP and CUBE form groups that never close", help).into());
+        return Err(
+            Finding::new("S102", at, "GROUPING SETS, ROLLUP and CUBE form groups that never close", help).into()
+        );
     }
     let (keys, closing) = facts_of_keys(aggregate.group_expr.clone(), piece.plan.schema(), &piece.facts)?;
     let Some(closes_at) = first_close(&closing) else {

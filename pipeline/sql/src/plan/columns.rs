@@ -1,8 +1,8 @@
 //! What is known of a column's time: whether it is event time or a window's bound, and when a row with it is final.
 
 use crate::finding::{Finding, place_of};
-use crate::text::Place;
 use crate::plan::windows::step;
+use crate::text::Place;
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono_tz::Tz;
 use citystream_functions::{Grid, Step, WindowSpec, plain, window_end};
@@ -79,7 +79,9 @@ impl Fact {
             Role::EventTime => micros(column.clone()) + lit(1i64),
             Role::End => micros(column.clone()),
             Role::Start(Length::Fixed { micros: length }) => micros(column.clone()) + lit(*length),
-            Role::Start(Length::Tumbling(spec)) => micros(window_end(spec.clone()).call(vec![cast(column.clone(), timestamp_type())])),
+            Role::Start(Length::Tumbling(spec)) => {
+                micros(window_end(spec.clone()).call(vec![cast(column.clone(), timestamp_type())]))
+            }
             Role::Start(Length::Open) | Role::Label => return None,
         })
     }
@@ -109,7 +111,11 @@ impl Fact {
 ///
 /// # Errors
 /// None closes it, since a bin among them cuts through windows.
-pub(crate) fn facts_of_keys(keys: Vec<Expr>, schema: &DFSchema, facts: &Facts) -> Result<(Vec<(Expr, Option<Fact>)>, Vec<(Expr, Fact)>), Finding> {
+pub(crate) fn facts_of_keys(
+    keys: Vec<Expr>,
+    schema: &DFSchema,
+    facts: &Facts,
+) -> Result<(Vec<(Expr, Option<Fact>)>, Vec<(Expr, Fact)>), Finding> {
     let (mut known, mut wrong) = (Vec::new(), None);
     for key in keys {
         let fact = of_expr(&key, schema, facts).unwrap_or_else(|finding| {
@@ -129,7 +135,11 @@ pub(crate) fn facts_of_keys(keys: Vec<Expr>, schema: &DFSchema, facts: &Facts) -
 fn closing_keys(keys: &[(Expr, Option<Fact>)]) -> Vec<(Expr, Fact)> {
     let known = || keys.iter().filter_map(|(key, fact)| fact.clone().map(|fact| (key.clone(), fact)));
     let bounds: Vec<_> = known().filter(|(_, fact)| fact.is_bound()).collect();
-    if bounds.is_empty() { known().filter(|(_, fact)| fact.role == Role::EventTime && !fact.nullable).take(1).collect() } else { bounds }
+    if bounds.is_empty() {
+        known().filter(|(_, fact)| fact.role == Role::EventTime && !fact.nullable).take(1).collect()
+    } else {
+        bounds
+    }
 }
 
 /// The watermark at which the first of `keys` closes; the group can get no further row by then.
@@ -152,7 +162,8 @@ pub(crate) fn settle(facts: &mut Facts, keys: &[(Expr, Fact)], is_key: impl Fn(u
 
 /// Position of the column that serves best as the time of an output row.
 pub(crate) fn best_time(facts: &Facts) -> Option<usize> {
-    let known = facts.iter().enumerate().filter_map(|(at, fact)| fact.as_ref().map(|fact| (fact.nullable, fact.rank(), at)));
+    let known =
+        facts.iter().enumerate().filter_map(|(at, fact)| fact.as_ref().map(|fact| (fact.nullable, fact.rank(), at)));
     known.min().map(|(_, _, at)| at)
 }
 
@@ -172,17 +183,32 @@ pub(crate) fn window_facts(length: Length, window: usize) -> [Fact; 2] {
 }
 
 /// Checks that a window function's time column is one; the new windows must not close before its rows have come.
-pub(crate) fn check_time(fact: Option<&Fact>, spec: Option<&WindowSpec>, column: &str, at: Option<Place>) -> Result<(), Finding> {
+pub(crate) fn check_time(
+    fact: Option<&Fact>,
+    spec: Option<&WindowSpec>,
+    column: &str,
+    at: Option<Place>,
+) -> Result<(), Finding> {
     let Some(fact) = fact.filter(|fact| !fact.nullable) else {
         let help = "use the stream's time.column, or window_start or window_end of an inner window";
-        return Err(Finding::new("S152", at, format!("'{column}' is not an event-time column, so a window over it would never close"), help));
+        return Err(Finding::new(
+            "S152",
+            at,
+            format!("'{column}' is not an event-time column, so a window over it would never close"),
+            help,
+        ));
     };
     match &fact.role {
         Role::EventTime | Role::End => Ok(()),
         Role::Start(Length::Tumbling(inner)) if spec.is_some_and(|outer| is_multiple(outer, inner.starts())) => Ok(()),
         _ => {
             let message = format!("the windows over '{column}' would cut the inner windows");
-            Err(Finding::new("S150", at, message, "make the size a multiple of the inner window's, or use window_end as the time"))
+            Err(Finding::new(
+                "S150",
+                at,
+                message,
+                "make the size a multiple of the inner window's, or use window_end as the time",
+            ))
         }
     }
 }
@@ -203,16 +229,24 @@ fn is_multiple(outer: &WindowSpec, inner: Grid) -> bool {
     let mut windows = Vec::new();
     spec_bounds(outer, &mut windows);
     match (outer.starts(), inner) {
-        (Grid::Fixed { step: outer }, Grid::Fixed { step: inner }) => outer % inner == 0 && windows.iter().all(|bound| bound % inner == 0),
+        (Grid::Fixed { step: outer }, Grid::Fixed { step: inner }) => {
+            outer % inner == 0 && windows.iter().all(|bound| bound % inner == 0)
+        }
         _ if !outer.is_tumble() => false,
         // Local midnights, and steps of a day from there, lie on quarters of an hour UTC.
         (Grid::InDay { step, .. }, Grid::Fixed { step: inner }) => QUARTER_HOUR % inner == 0 && step % inner == 0,
         (_, Grid::Fixed { step: inner }) => QUARTER_HOUR % inner == 0,
-        (Grid::InDay { step: outer, zone }, Grid::InDay { step: inner, zone: same }) => zone == same && outer % inner == 0,
+        (Grid::InDay { step: outer, zone }, Grid::InDay { step: inner, zone: same }) => {
+            zone == same && outer % inner == 0
+        }
         (Grid::Days { zone, .. } | Grid::Months { zone, .. }, Grid::InDay { zone: same, .. }) => zone == same,
-        (Grid::Days { count: outer, zone }, Grid::Days { count: inner, zone: same }) => zone == same && outer % inner == 0,
+        (Grid::Days { count: outer, zone }, Grid::Days { count: inner, zone: same }) => {
+            zone == same && outer % inner == 0
+        }
         (Grid::Months { zone, .. }, Grid::Days { count: 1, zone: same }) => zone == same,
-        (Grid::Months { count: outer, zone }, Grid::Months { count: inner, zone: same }) => zone == same && outer % inner == 0,
+        (Grid::Months { count: outer, zone }, Grid::Months { count: inner, zone: same }) => {
+            zone == same && outer % inner == 0
+        }
         _ => false,
     }
 }
@@ -238,13 +272,17 @@ pub(crate) fn of_expr(expr: &Expr, schema: &DFSchema, facts: &Facts) -> Result<O
         return of_expr(&inner, schema, facts);
     }
     match expr {
-        Expr::Column(column) => Ok(schema.maybe_index_of_column(column).and_then(|at| facts.get(at).cloned().flatten())),
+        Expr::Column(column) => {
+            Ok(schema.maybe_index_of_column(column).and_then(|at| facts.get(at).cloned().flatten()))
+        }
         Expr::Alias(alias) => of_expr(&alias.expr, schema, facts),
         Expr::Cast(cast) if is_time(cast.field.data_type()) => of_expr(&cast.expr, schema, facts),
         Expr::ScalarFunction(function) => of_function(function, schema, facts),
         Expr::Case(case) => match (&case.expr, &case.when_then_expr[..], &case.else_expr) {
             // What the optimizer makes of coalesce(a, b).
-            (None, [(when, then)], Some(otherwise)) if **when == Expr::IsNotNull(then.clone()) => either(then, otherwise, schema, facts),
+            (None, [(when, then)], Some(otherwise)) if **when == Expr::IsNotNull(then.clone()) => {
+                either(then, otherwise, schema, facts)
+            }
             _ => Ok(None),
         },
         _ => Ok(None),

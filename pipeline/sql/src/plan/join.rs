@@ -31,7 +31,9 @@ fn lookup(join: &Join, left: Piece, right: Piece, stream_left: bool) -> Result<P
         let help = "put the stream on the side whose rows are all kept; for table rows without a stream row, LEFT JOIN (windows x table) to a windowed aggregate";
         let at = place_of(join.on.iter().flat_map(|(left, right)| [left, right]).chain(&join.filter));
         let kind = join.join_type.to_string().to_uppercase();
-        let message = format!("{kind} JOIN of a stream and a table keeps all rows of the table, for which a stream is never at its end");
+        let message = format!(
+            "{kind} JOIN of a stream and a table keeps all rows of the table, for which a stream is never at its end"
+        );
         return Err(Finding::new("S162", at, message, help).into());
     }
     let (stream, facts) = if stream_left { (&left, &left.facts) } else { (&right, &right.facts) };
@@ -67,13 +69,13 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
         return Err(Finding::new("S110", at, message, help).into());
     };
     let facts = joined_facts(join, (&left, &left_keys), (&right, &right_keys));
-    let inputs = vec![
-        (left, Arc::clone(join.left.schema()), left_close),
-        (right, Arc::clone(join.right.schema()), right_close),
-    ];
+    let inputs =
+        vec![(left, Arc::clone(join.left.schema()), left_close), (right, Arc::clone(join.right.schema()), right_close)];
     let build = |inputs: Vec<LogicalPlan>| {
         let mut inputs = inputs.into_iter();
-        let (Some(left), Some(right)) = (inputs.next(), inputs.next()) else { return datafusion::common::plan_err!("a join has two inputs") };
+        let (Some(left), Some(right)) = (inputs.next(), inputs.next()) else {
+            return datafusion::common::plan_err!("a join has two inputs");
+        };
         rebuild(join, left, right)
     };
     lowering.closed_window("join", inputs, build, facts)
@@ -103,7 +105,8 @@ fn joined_facts(join: &Join, left: Side<'_>, right: Side<'_>) -> Facts {
 
 fn side_facts(schema: &DFSchemaRef, (piece, keys): Side<'_>) -> Facts {
     let column = |at: usize| Expr::from(schema.qualified_field(at));
-    let mut facts: Facts = (0..schema.fields().len()).map(|at| known(&column(at), piece.plan.schema(), &piece.facts)).collect();
+    let mut facts: Facts =
+        (0..schema.fields().len()).map(|at| known(&column(at), piece.plan.schema(), &piece.facts)).collect();
     settle(&mut facts, keys, |at| keys.iter().any(|(key, _)| *key == column(at)));
     debug_assert!(facts.iter().flatten().all(|fact| fact.role != Role::EventTime));
     facts

@@ -8,7 +8,9 @@ use crate::plan::window_node::{Assign, WindowNode, expand_windows};
 use crate::plan::{aggregate, join, over};
 use arrow::datatypes::DataType;
 use citystream_model::stream::{self, Stream, timestamp_type};
-use citystream_operators::plan::{CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, SessionSpec, StreamPlan};
+use citystream_operators::plan::{
+    CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, SessionSpec, StreamPlan,
+};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, Result, TableReference, not_impl_err};
 use datafusion::execution::SessionState;
@@ -26,7 +28,12 @@ pub(crate) struct Lowering<'a> {
 }
 
 /// Cuts the optimized `plan` of a job over `streams` into operators.
-pub(crate) fn lower(plan: &LogicalPlan, streams: &[Arc<Stream>], origin: bool, session: &SessionState) -> Result<StreamPlan> {
+pub(crate) fn lower(
+    plan: &LogicalPlan,
+    streams: &[Arc<Stream>],
+    origin: bool,
+    session: &SessionState,
+) -> Result<StreamPlan> {
     let mut lowering = Lowering { streams, origin, nodes: Vec::new(), feeds: 0, windows: 0 };
     let piece = lowering.piece(plan)?;
     if piece.is_table() && !streams.is_empty() {
@@ -71,7 +78,9 @@ impl Lowering<'_> {
                 let piece = self.piece(&unnest.input)?;
                 let known = Arc::clone(piece.plan.schema());
                 let columns = unnest.exec_columns.clone();
-                let plan = LogicalPlanBuilder::from(piece.plan).unnest_columns_with_options(columns, unnest.options.clone())?.build()?;
+                let plan = LogicalPlanBuilder::from(piece.plan)
+                    .unnest_columns_with_options(columns, unnest.options.clone())?
+                    .build()?;
                 let fact = |(qualifier, name): (Option<&TableReference>, &str)| {
                     known.index_of_column_by_name(qualifier, name).and_then(|at| piece.facts[at].clone())
                 };
@@ -91,7 +100,13 @@ impl Lowering<'_> {
                 None => {
                     let name = other.display().to_string();
                     let name = name.split([':', ' ']).next().unwrap_or_default().to_lowercase();
-                    Err(Finding::new("S013", None, format!("found {name} over a stream, which is not supported"), "write it inside a window, or without it").into())
+                    Err(Finding::new(
+                        "S013",
+                        None,
+                        format!("found {name} over a stream, which is not supported"),
+                        "write it inside a window, or without it",
+                    )
+                    .into())
                 }
             },
         }
@@ -115,12 +130,16 @@ impl Lowering<'_> {
     fn source(&mut self, scan: &TableScan) -> Result<Piece> {
         let Some(number) = self.stream_of(scan) else { return not_impl_err!("scan of {}", scan.table_name) };
         let stream = Arc::clone(&self.streams[number]);
-        let full = Arc::new(datafusion::common::DFSchema::try_from_qualified_schema(scan.table_name.clone(), &stream.full_schema())?);
+        let full = Arc::new(datafusion::common::DFSchema::try_from_qualified_schema(
+            scan.table_name.clone(),
+            &stream.full_schema(),
+        )?);
         self.feeds += 1;
         let mut piece = Piece::reading(Input::Stream(number), &full, vec![None; full.fields().len()], self.feeds)?;
         let mut columns = piece.columns_of(&scan.projected_schema);
         if self.origin {
-            let source = cast(col(column(&scan.table_name, stream::PARTITION)), DataType::Int64) + lit((number as i64) << 32);
+            let source =
+                cast(col(column(&scan.table_name, stream::PARTITION)), DataType::Int64) + lit((number as i64) << 32);
             columns.push(source.alias(SOURCE));
             columns.push(col(column(&scan.table_name, stream::OFFSET)).alias(OFFSET));
         }
@@ -161,29 +180,62 @@ impl Lowering<'_> {
         let pieces = union.inputs.iter().map(|input| self.piece(input)).collect::<Result<Vec<_>>>()?;
         if pieces.iter().any(Piece::is_table) {
             let help = "write the table's rows to the stream's topic, or make them a table of their own";
-            return Err(Finding::new("S161", None, "UNION of a stream with a table or with constants has no time to come out", help).into());
+            return Err(Finding::new(
+                "S161",
+                None,
+                "UNION of a stream with a table or with constants has no time to come out",
+                help,
+            )
+            .into());
         }
-        let hidden: Vec<_> = [SOURCE, OFFSET].into_iter().filter(|name| pieces.iter().all(|piece| piece.hidden(name).is_some())).collect();
+        let hidden: Vec<_> = [SOURCE, OFFSET]
+            .into_iter()
+            .filter(|name| pieces.iter().all(|piece| piece.hidden(name).is_some()))
+            .collect();
         let (mut plans, mut feeds, mut all_facts) = (Vec::new(), Vec::new(), Vec::new());
         for (input, piece) in union.inputs.iter().zip(pieces) {
             let mut columns = piece.columns_of(input.schema());
             let known = columns.iter().map(|column| columns::known(column, piece.plan.schema(), &piece.facts));
             all_facts.push(known.collect::<Facts>());
-            columns.extend(hidden.iter().filter_map(|name| piece.hidden(name)).map(|at| piece.column(at)).zip(&hidden).map(|(column, name)| column.alias(*name)));
-            let time = best_time(&piece.facts).map(|at| piece.column(at)).unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null));
+            columns.extend(
+                hidden
+                    .iter()
+                    .filter_map(|name| piece.hidden(name))
+                    .map(|at| piece.column(at))
+                    .zip(&hidden)
+                    .map(|(column, name)| column.alias(*name)),
+            );
+            let time = best_time(&piece.facts)
+                .map(|at| piece.column(at))
+                .unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null));
             columns.push(cast(time, timestamp_type()).alias(TIME));
             plans.push(Arc::new(LogicalPlanBuilder::from(piece.plan).project(columns)?.build()?));
             feeds.extend(piece.feeds);
         }
         let first = all_facts.first().cloned().unwrap_or_default();
-        let mut facts: Facts = first.into_iter().enumerate().map(|(at, fact)| fact.filter(|fact| all_facts.iter().all(|other| other[at].as_ref().is_some_and(|other| other.role == fact.role && !other.nullable)))).collect();
+        let mut facts: Facts = first
+            .into_iter()
+            .enumerate()
+            .map(|(at, fact)| {
+                fact.filter(|fact| {
+                    all_facts
+                        .iter()
+                        .all(|other| other[at].as_ref().is_some_and(|other| other.role == fact.role && !other.nullable))
+                })
+            })
+            .collect();
         facts.extend(hidden.iter().map(|_| None));
         facts.push(Some(Fact::new(Role::Label)));
         let joined = LogicalPlan::Union(Union::try_new(plans)?);
         // The parents know the columns by the names of the union as it was planned.
         let names = union.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), field.name().clone()));
         let names = names.chain(hidden.iter().chain([&TIME]).map(|name| (None, (*name).to_owned())));
-        let columns = joined.schema().iter().map(Expr::from).zip(names).map(|(column, (qualifier, name))| column.alias_qualified(qualifier, name));
+        let columns = joined
+            .schema()
+            .iter()
+            .map(Expr::from)
+            .zip(names)
+            .map(|(column, (qualifier, name))| column.alias_qualified(qualifier, name));
         let columns = columns.collect::<Vec<_>>();
         let plan = LogicalPlanBuilder::from(joined).project(columns)?.build()?;
         Ok(Piece { plan, feeds, facts })
@@ -214,7 +266,9 @@ impl Lowering<'_> {
                 facts.iter_mut().flatten().for_each(|fact| fact.role = Role::Label);
                 facts.extend(columns::window_facts(columns::Length::Open, self.windows).map(Some));
                 let schema = Arc::clone(piece.plan.schema());
-                let at = |expr: &Expr| expr.column_refs().into_iter().next().and_then(|column| schema.maybe_index_of_column(column));
+                let at = |expr: &Expr| {
+                    expr.column_refs().into_iter().next().and_then(|column| schema.maybe_index_of_column(column))
+                };
                 let output = Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(&whole));
                 let (Some(time), Some(keys)) = (at(&node.time), keys.iter().map(at).collect::<Option<Vec<_>>>()) else {
                     return not_impl_err!("session over an expression");
@@ -240,14 +294,27 @@ impl Lowering<'_> {
         Ok(self.add("calc", piece.feeds, plan, NodeKind::Stateless))
     }
 
-    fn add(&mut self, name: &str, feeds: Vec<(Arc<citystream_operators::fragment::Feed>, Input)>, plan: LogicalPlan, kind: fn(FragmentPlan) -> NodeKind) -> Input {
+    fn add(
+        &mut self,
+        name: &str,
+        feeds: Vec<(Arc<citystream_operators::fragment::Feed>, Input)>,
+        plan: LogicalPlan,
+        kind: fn(FragmentPlan) -> NodeKind,
+    ) -> Input {
         let (feeds, inputs) = feeds.into_iter().unzip();
         self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind: kind(FragmentPlan { plan, feeds }) });
         Input::Node(self.nodes.len() - 1)
     }
 
     /// Adds an operator and returns a piece that reads it.
-    fn operator(&mut self, name: &str, inputs: Vec<Input>, kind: NodeKind, schema: &DFSchemaRef, facts: Facts) -> Result<Piece> {
+    fn operator(
+        &mut self,
+        name: &str,
+        inputs: Vec<Input>,
+        kind: NodeKind,
+        schema: &DFSchemaRef,
+        facts: Facts,
+    ) -> Result<Piece> {
         self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind });
         self.feeds += 1;
         Piece::reading(Input::Node(self.nodes.len() - 1), schema, facts, self.feeds)

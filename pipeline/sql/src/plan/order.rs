@@ -7,8 +7,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ExprSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Distinct, Expr, LogicalPlan, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
 
 /// Leaves out sorts inside aggregates on what they have sorted by before: DataFusion 55's `first_value` panics on them.
 #[derive(Debug)]
@@ -52,9 +54,16 @@ fn sort_once(expr: Expr) -> Transformed<Expr> {
 pub(crate) fn make_total(plan: LogicalPlan, statement: &Statement) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| {
         if matches!(node, LogicalPlan::Distinct(Distinct::On(_))) {
-            return Err(refuse(statement, "distinct", "S131", "DISTINCT ON keeps an arbitrary row", "use row_number() OVER (PARTITION BY window_start, window_end, ... ORDER BY ...) = 1"));
+            return Err(refuse(
+                statement,
+                "distinct",
+                "S131",
+                "DISTINCT ON keeps an arbitrary row",
+                "use row_number() OVER (PARTITION BY window_start, window_end, ... ORDER BY ...) = 1",
+            ));
         }
-        let columns: Vec<Column> = if let LogicalPlan::Window(window) = &node { window.input.schema().columns() } else { Vec::new() };
+        let columns: Vec<Column> =
+            if let LogicalPlan::Window(window) = &node { window.input.schema().columns() } else { Vec::new() };
         let sortable: Vec<Column> = columns.into_iter().filter(|column| is_sortable(&node, column)).collect();
         let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
@@ -77,7 +86,13 @@ fn total(expr: Expr, columns: &[Column], statement: &Statement) -> Result<Transf
         Expr::AggregateFunction(function) => aggregate(function, statement),
         Expr::WindowFunction(function) => window(*function, columns, statement),
         Expr::ScalarFunction(ref function) if function.func.signature().volatility != Volatility::Immutable => {
-            Err(refuse(statement, function.name(), "S130", &format!("{}() would be folded to one value at the start, or differ from run to run", function.name()), "use the event time: a column of the row, or window_start and window_end"))
+            Err(refuse(
+                statement,
+                function.name(),
+                "S130",
+                &format!("{}() would be folded to one value at the start, or differ from run to run", function.name()),
+                "use the event time: a column of the row, or window_start and window_end",
+            ))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -88,19 +103,43 @@ fn aggregate(mut function: AggregateFunction, statement: &Statement) -> Result<T
     match order_sensitivity(&name) {
         Sensitivity::OrderFree => return Ok(Transformed::no(Expr::AggregateFunction(function))),
         Sensitivity::Inexact { instead } => {
-            let instead = if instead.is_empty() { "write it with sum, count and avg".to_owned() } else { format!("write {instead}") };
-            return Err(refuse(statement, &name, "S132", &format!("{name}() depends on the order of the rows, so a stream could not equal its batch"), &instead));
+            let instead = if instead.is_empty() {
+                "write it with sum, count and avg".to_owned()
+            } else {
+                format!("write {instead}")
+            };
+            return Err(refuse(
+                statement,
+                &name,
+                "S132",
+                &format!("{name}() depends on the order of the rows, so a stream could not equal its batch"),
+                &instead,
+            ));
         }
         Sensitivity::Unknown => {
-            return Err(refuse(statement, &name, "S132", &format!("{name}() is not known to be independent of the order of the rows"), "use count, sum, avg, min, max, median, var_samp, stddev or percentile_cont"));
+            return Err(refuse(
+                statement,
+                &name,
+                "S132",
+                &format!("{name}() is not known to be independent of the order of the rows"),
+                "use count, sum, avg, min, max, median, var_samp, stddev or percentile_cont",
+            ));
         }
         Sensitivity::NeedsOrder => {}
     }
     if function.params.order_by.is_empty() {
         let help = format!("write {name}(x ORDER BY time_column), or min(x) or max(x)");
-        return Err(refuse(statement, &name, "S131", &format!("{name}() without ORDER BY depends on the order in which rows come"), &help));
+        return Err(refuse(
+            statement,
+            &name,
+            "S131",
+            &format!("{name}() without ORDER BY depends on the order in which rows come"),
+            &help,
+        ));
     }
-    let Some(argument) = function.params.args.first().cloned() else { return Ok(Transformed::no(Expr::AggregateFunction(function))) };
+    let Some(argument) = function.params.args.first().cloned() else {
+        return Ok(Transformed::no(Expr::AggregateFunction(function)));
+    };
     function.params.order_by.push(argument.sort(true, false));
     Ok(Transformed::yes(Expr::AggregateFunction(function)))
 }
@@ -111,26 +150,58 @@ fn window(mut function: WindowFunction, columns: &[Column], statement: &Statemen
     let needs_total = match &function.fun {
         WindowFunctionDefinition::AggregateUDF(_) => match order_sensitivity(&name) {
             Sensitivity::OrderFree => by_rows,
-            Sensitivity::Inexact { instead } => return Err(refuse(statement, &name, "S132", &format!("{name}() depends on the order of the rows"), instead)),
-            _ => return Err(refuse(statement, &name, "S131", &format!("{name}() OVER depends on the order of equal rows"), "use it with GROUP BY and its own ORDER BY")),
+            Sensitivity::Inexact { instead } => {
+                return Err(refuse(
+                    statement,
+                    &name,
+                    "S132",
+                    &format!("{name}() depends on the order of the rows"),
+                    instead,
+                ));
+            }
+            _ => {
+                return Err(refuse(
+                    statement,
+                    &name,
+                    "S131",
+                    &format!("{name}() OVER depends on the order of equal rows"),
+                    "use it with GROUP BY and its own ORDER BY",
+                ));
+            }
         },
         WindowFunctionDefinition::WindowUDF(_) => match name.as_str() {
             "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
-            "last_value" | "nth_value" if !by_rows && matches!(function.params.window_frame.end_bound, WindowFrameBound::CurrentRow) => {
-                let help = format!("write {name}(...) OVER (... ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)");
-                return Err(refuse(statement, &name, "S131", &format!("{name}() with the default frame depends on the order of equal rows"), &help));
+            "last_value" | "nth_value"
+                if !by_rows && matches!(function.params.window_frame.end_bound, WindowFrameBound::CurrentRow) =>
+            {
+                let help =
+                    format!("write {name}(...) OVER (... ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)");
+                return Err(refuse(
+                    statement,
+                    &name,
+                    "S131",
+                    &format!("{name}() with the default frame depends on the order of equal rows"),
+                    &help,
+                ));
             }
             _ => true,
         },
     };
     // The whole partition is the frame, whatever the order, when its ends are open.
-    let whole = function.params.window_frame.start_bound.is_unbounded() && function.params.window_frame.end_bound.is_unbounded();
+    let whole = function.params.window_frame.start_bound.is_unbounded()
+        && function.params.window_frame.end_bound.is_unbounded();
     let is_aggregate = matches!(function.fun, WindowFunctionDefinition::AggregateUDF(_));
     if !needs_total || (is_aggregate && whole) {
         return Ok(Transformed::no(Expr::WindowFunction(Box::new(function))));
     }
     if function.params.order_by.is_empty() {
-        return Err(refuse(statement, &name, "S131", &format!("{name}() OVER without ORDER BY depends on the order in which rows come"), "add ORDER BY to the OVER clause"));
+        return Err(refuse(
+            statement,
+            &name,
+            "S131",
+            &format!("{name}() OVER without ORDER BY depends on the order in which rows come"),
+            "add ORDER BY to the OVER clause",
+        ));
     }
     for column in columns {
         let column = Expr::Column(column.clone());
@@ -141,12 +212,22 @@ fn window(mut function: WindowFunction, columns: &[Column], statement: &Statemen
     Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
 }
 
-fn refuse(statement: &Statement, word: &str, code: &'static str, message: &str, help: &str) -> datafusion::common::DataFusionError {
+fn refuse(
+    statement: &Statement,
+    word: &str,
+    code: &'static str,
+    message: &str,
+    help: &str,
+) -> datafusion::common::DataFusionError {
     Finding::new(code, Some(statement.locate(word)), message, help).into()
 }
 
 /// Refuses subqueries inside expressions that read one of `streams`.
-pub(crate) fn refuse_stream_subqueries(plan: &LogicalPlan, statement: &Statement, is_stream: &dyn Fn(&str) -> bool) -> Result<()> {
+pub(crate) fn refuse_stream_subqueries(
+    plan: &LogicalPlan,
+    statement: &Statement,
+    is_stream: &dyn Fn(&str) -> bool,
+) -> Result<()> {
     plan.apply(|node| {
         node.apply_subqueries(|subquery| {
             let LogicalPlan::Subquery(subquery) = subquery else { return Ok(TreeNodeRecursion::Continue) };
@@ -154,7 +235,13 @@ pub(crate) fn refuse_stream_subqueries(plan: &LogicalPlan, statement: &Statement
                 LogicalPlan::TableScan(scan) if is_stream(scan.table_name.table()) => {
                     let name = scan.table_name.table();
                     let help = "join the streams in FROM on the bounds of one window instead";
-                    Err(Finding::new("S160", Some(statement.locate(name)), format!("a subquery in an expression reads the stream '{name}'"), help).into())
+                    Err(Finding::new(
+                        "S160",
+                        Some(statement.locate(name)),
+                        format!("a subquery in an expression reads the stream '{name}'"),
+                        help,
+                    )
+                    .into())
                 }
                 _ => Ok(TreeNodeRecursion::Continue),
             })

@@ -1,8 +1,8 @@
 //! The output's columns: plain unique names, and types that every sink can carry.
 
+use crate::ddl::normal;
 use crate::ddl::types::sql_name;
 use crate::finding::Finding;
-use crate::ddl::normal;
 use crate::text::{Statement, place};
 use arrow::datatypes::{DataType, TimeUnit};
 use citystream_model::Diagnostic;
@@ -50,10 +50,20 @@ fn named(statement: &Statement, item: &SelectItem, seen: &mut HashSet<String>) -
     let (name, at) = (normal(ident), place(ident.span.start));
     if name.is_empty() || name.starts_with("__") || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
         let message = format!("found '{name}' as the name of an output column, expected letters, digits and '_'");
-        return Err(statement.finding("S012", at, message, "give it another one with AS; names that begin with '__' are kept"));
+        return Err(statement.finding(
+            "S012",
+            at,
+            message,
+            "give it another one with AS; names that begin with '__' are kept",
+        ));
     }
     if !seen.insert(name.to_lowercase()) {
-        return Err(statement.finding("S012", at, format!("two output columns are called '{name}'"), "rename one of them with AS"));
+        return Err(statement.finding(
+            "S012",
+            at,
+            format!("two output columns are called '{name}'"),
+            "rename one of them with AS",
+        ));
     }
     Ok(())
 }
@@ -65,12 +75,24 @@ pub(crate) fn normalize(plan: LogicalPlan, statement: &Statement) -> Result<Logi
     for (qualifier, field) in plan.schema().iter() {
         let name = field.name();
         if !seen.insert(name.to_lowercase()) {
-            return Err(Finding::new("S012", Some(last(statement, name)), format!("two output columns are called '{name}'"), "rename one of them with AS").into());
+            return Err(Finding::new(
+                "S012",
+                Some(last(statement, name)),
+                format!("two output columns are called '{name}'"),
+                "rename one of them with AS",
+            )
+            .into());
         }
         let column = Expr::from((qualifier, field));
         let target = output_type(field.data_type()).ok_or_else(|| {
-            let message = format!("output column '{name}' is of type {}, which no sink can carry", sql_name(field.data_type()));
-            Finding::new("S021", Some(last(statement, name)), message, "change it with CAST(... AS BIGINT | DOUBLE | TEXT | TIMESTAMP)")
+            let message =
+                format!("output column '{name}' is of type {}, which no sink can carry", sql_name(field.data_type()));
+            Finding::new(
+                "S021",
+                Some(last(statement, name)),
+                message,
+                "change it with CAST(... AS BIGINT | DOUBLE | TEXT | TIMESTAMP)",
+            )
         })?;
         let column = match (field.data_type(), target) {
             (same, target) if *same == target => column,
@@ -92,7 +114,11 @@ fn output_type(data_type: &DataType) -> Option<DataType> {
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Float16 => DataType::Float32,
         DataType::Dictionary(_, value) => output_type(value)?,
-        DataType::Null | DataType::Duration(_) | DataType::Interval(_) | DataType::Union(..) | DataType::RunEndEncoded(..) => return None,
+        DataType::Null
+        | DataType::Duration(_)
+        | DataType::Interval(_)
+        | DataType::Union(..)
+        | DataType::RunEndEncoded(..) => return None,
         DataType::Decimal256(..) => return None,
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         other => other.clone(),

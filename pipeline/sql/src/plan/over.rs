@@ -20,10 +20,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piec
         return Err(Finding::new("S140", at, message, help).into());
     };
     let column = |at: usize| Expr::from(schema.qualified_field(at));
-    let mut facts: Facts = (0..schema.fields().len()).map(|at| known(&column(at), piece.plan.schema(), &piece.facts)).collect();
+    let mut facts: Facts =
+        (0..schema.fields().len()).map(|at| known(&column(at), piece.plan.schema(), &piece.facts)).collect();
     settle(&mut facts, &closing, |at| closing.iter().any(|(key, _)| *key == column(at)));
     facts.resize(window.schema.fields().len(), None);
-    let build = |inputs: Vec<LogicalPlan>| LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs);
+    let build = |inputs: Vec<LogicalPlan>| {
+        LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs)
+    };
     lowering.closed_window("over", vec![(piece, Arc::clone(&schema), closes_at)], build, facts)
 }
 

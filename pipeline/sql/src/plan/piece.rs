@@ -62,7 +62,8 @@ impl Piece {
 /// A scan of a new feed that looks like a plan with `schema`.
 pub(crate) fn feed(schema: &DFSchemaRef, number: usize) -> Result<(LogicalPlan, Arc<Feed>)> {
     // Plain names, since two tables of a join may both have a column `k`.
-    let fields = schema.fields().iter().enumerate().map(|(at, field)| field.as_ref().clone().with_name(format!("c{at}")));
+    let fields =
+        schema.fields().iter().enumerate().map(|(at, field)| field.as_ref().clone().with_name(format!("c{at}")));
     let arrow: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<Field>>()));
     let feed = Feed::new(arrow);
     let provider = feed.table().map_err(|error| DataFusionError::External(Box::new(error)))?;

@@ -10,7 +10,8 @@ use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_window::expr_fn::lag;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    AggregateUDF, EmptyRelation, Expr, ExprFunctionExt, Extension, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, WindowFrame, case, cast, col, lit,
+    AggregateUDF, EmptyRelation, Expr, ExprFunctionExt, Extension, LogicalPlan, LogicalPlanBuilder,
+    UserDefinedLogicalNodeCore, WindowFrame, case, cast, col, lit,
 };
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -46,8 +47,10 @@ pub(crate) enum Assign {
 
 impl WindowNode {
     pub(crate) fn new(input: LogicalPlan, time: Expr, assign: Assign) -> Result<Self> {
-        let mut fields: Vec<(Option<TableReference>, Arc<Field>)> =
-            kept(input.schema()).map(|at| input.schema().qualified_field(at)).map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
+        let mut fields: Vec<(Option<TableReference>, Arc<Field>)> = kept(input.schema())
+            .map(|at| input.schema().qualified_field(at))
+            .map(|(q, f)| (q.cloned(), Arc::clone(f)))
+            .collect();
         for name in [WINDOW_START, WINDOW_END] {
             fields.push((None, Arc::new(Field::new(name, timestamp_type(), false))));
         }
@@ -83,7 +86,9 @@ impl WindowNode {
             Assign::Fixed(spec) => {
                 let mut columns = self.passed();
                 columns.push(assign_windows(spec.clone()).call(vec![self.time.clone()]).alias(WINDOWS));
-                let unnested = LogicalPlanBuilder::from(input).project(columns)?.unnest_column_with_options(WINDOWS, UnnestOptions::new().with_preserve_nulls(false))?;
+                let unnested = LogicalPlanBuilder::from(input)
+                    .project(columns)?
+                    .unnest_column_with_options(WINDOWS, UnnestOptions::new().with_preserve_nulls(false))?;
                 let mut columns = self.passed();
                 columns.extend([WINDOW_START, WINDOW_END].map(|name| field(name).alias(name)));
                 unnested.project(columns)?.build()
@@ -97,14 +102,25 @@ impl WindowNode {
         let Ok(gap) = i64::try_from(gap.as_micros()) else { return plan_err!("gap is too large") };
         let micros = |expr: Expr| cast(expr, DataType::Int64);
         let order = || vec![self.time.clone().sort(true, false)];
-        let previous = lag(self.time.clone(), None, None).partition_by(keys.to_vec()).order_by(order()).build()?.alias(PREVIOUS);
+        let previous = lag(self.time.clone(), Some(1), None)
+            .partition_by(keys.to_vec())
+            .order_by(order())
+            .build()?
+            .alias(PREVIOUS);
         let with_previous = LogicalPlanBuilder::from(input).window(vec![previous])?;
         let is_near = (micros(self.time.clone()) - micros(col(PREVIOUS))).lt(lit(gap));
         let mut columns = self.all_columns();
-        columns.push(case(col(PREVIOUS).is_not_null().and(is_near)).when(lit(true), lit(0i64)).otherwise(lit(1i64))?.alias(BEGINS));
+        columns.push(
+            case(col(PREVIOUS).is_not_null().and(is_near))
+                .when(lit(true), lit(0i64))
+                .otherwise(lit(1i64))?
+                .alias(BEGINS),
+        );
         let flagged = with_previous.project(columns)?;
         let running = over(sum_udaf(), col(BEGINS)).partition_by(keys.to_vec()).order_by(order());
-        let numbered = flagged.window(vec![running.window_frame(WindowFrame::new(Some(true))).build()?.alias(NUMBER)])?;
+        // By value, not by row: rows of one time belong together, whichever of them the sort puts first.
+        let numbered =
+            flagged.window(vec![running.window_frame(WindowFrame::new(Some(false))).build()?.alias(NUMBER)])?;
         let mut session: Vec<Expr> = keys.to_vec();
         session.push(col(NUMBER));
         let first = over(min_udaf(), self.time.clone()).partition_by(session.clone()).build()?.alias(FIRST);
@@ -112,7 +128,11 @@ impl WindowNode {
         let bounds = numbered.window(vec![first, last])?;
         let mut columns = self.passed();
         columns.push(col(FIRST).alias(WINDOW_START));
-        let gap = ScalarValue::IntervalMonthDayNano(Some(arrow::datatypes::IntervalMonthDayNano::new(0, 0, gap.saturating_mul(1_000))));
+        let gap = ScalarValue::IntervalMonthDayNano(Some(arrow::datatypes::IntervalMonthDayNano::new(
+            0,
+            0,
+            gap.saturating_mul(1_000),
+        )));
         columns.push(cast(col(LAST) + lit(gap), timestamp_type()).alias(WINDOW_END));
         bounds.project(columns)?.build()
     }
@@ -135,7 +155,10 @@ pub(crate) fn expand_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
 pub(crate) fn prune_empty(plan: LogicalPlan) -> Result<(LogicalPlan, bool)> {
     let prune = |plan: LogicalPlan| match WindowNode::of(&plan) {
         Some(window) if matches!(&window.input, LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) => {
-            Ok(Transformed::yes(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(&window.schema) })))
+            Ok(Transformed::yes(LogicalPlan::EmptyRelation(EmptyRelation {
+                produce_one_row: false,
+                schema: Arc::clone(&window.schema),
+            })))
         }
         _ => Ok(Transformed::no(plan)),
     };
@@ -160,7 +183,12 @@ fn field(name: &str) -> Expr {
 
 /// Positions of the columns that a window passes on; windows of an inner query give way to the new ones.
 fn kept(schema: &DFSchema) -> impl Iterator<Item = usize> + '_ {
-    schema.fields().iter().enumerate().filter(|(_, field)| field.name() != WINDOW_START && field.name() != WINDOW_END).map(|(at, _)| at)
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.name() != WINDOW_START && field.name() != WINDOW_END)
+        .map(|(at, _)| at)
 }
 
 impl PartialOrd for WindowNode {
@@ -205,7 +233,9 @@ impl UserDefinedLogicalNodeCore for WindowNode {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let (mut exprs, mut inputs) = (exprs.into_iter(), inputs.into_iter());
-        let (Some(time), Some(input)) = (exprs.next(), inputs.next()) else { return plan_err!("a window has a time and an input") };
+        let (Some(time), Some(input)) = (exprs.next(), inputs.next()) else {
+            return plan_err!("a window has a time and an input");
+        };
         let assign = match &self.assign {
             Assign::Fixed(spec) => Assign::Fixed(spec.clone()),
             Assign::Session { gap, .. } => Assign::Session { gap: *gap, keys: exprs.collect() },

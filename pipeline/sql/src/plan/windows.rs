@@ -34,7 +34,11 @@ struct Arguments {
 // === impl WindowPlanner ===
 
 impl RelationPlanner for WindowPlanner {
-    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
         match relation {
             TableFactor::Table { name, alias, args: Some(args), .. } => {
                 let arguments = Arguments::read(&name, args.args)?;
@@ -51,7 +55,16 @@ fn plan(mut call: Arguments, context: &mut dyn RelationPlannerContext) -> Result
     let input = context.plan(relation)?;
     let time = call.column("ts", context, input.schema())?;
     if time.get_type(input.schema())? != timestamp_type() {
-        return Err(call.wrong("ts", format!("'{}' is of type {}, expected a TIMESTAMP column", name_of(&time), sql_name(&time.get_type(input.schema())?))).into());
+        return Err(call
+            .wrong(
+                "ts",
+                format!(
+                    "'{}' is of type {}, expected a TIMESTAMP column",
+                    name_of(&time),
+                    sql_name(&time.get_type(input.schema())?)
+                ),
+            )
+            .into());
     }
     let zone = call.zone()?;
     let assign = if call.function == "session" {
@@ -78,7 +91,8 @@ impl Arguments {
         let function = name.to_string().to_lowercase();
         let at = place(name.span().start);
         let Some(names) = parameters(&function) else {
-            let near = nearest(&function, WINDOW_FUNCTIONS).map_or("use tumble, hop, cumulate or session".to_owned(), |near| format!("did you mean {near}(...)?"));
+            let near = nearest(&function, WINDOW_FUNCTIONS)
+                .map_or("use tumble, hop, cumulate or session".to_owned(), |near| format!("did you mean {near}(...)?"));
             return Err(Finding::new("S010", Some(at), format!("unknown table function {function}(...)"), near).into());
         };
         let mut call = Self { function, at, places: Vec::new(), values: Vec::new() };
@@ -88,11 +102,15 @@ impl Arguments {
                     // `key` and `zone` are named only; the rest may go by position.
                     let positional = names.iter().filter(|name| !matches!(**name, "key" | "zone"));
                     let Some(name) = positional.copied().nth(position) else {
-                        return Err(Self { at: place(value.span().start), ..call }.usage("found one argument too many").into());
+                        return Err(Self { at: place(value.span().start), ..call }
+                            .usage("found one argument too many")
+                            .into());
                     };
                     (name, value)
                 }
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (call.parameter(names, &name)?, value),
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                    (call.parameter(names, &name)?, value)
+                }
                 other => return Err(call.usage(format!("found the argument {other}")).into()),
             };
             let place = place(value.span().start);
@@ -108,8 +126,15 @@ impl Arguments {
     fn parameter(&self, names: &'static [&'static str], ident: &Ident) -> Result<&'static str> {
         let wanted = normal(ident);
         names.iter().copied().find(|name| *name == wanted).ok_or_else(|| {
-            let help = nearest(&wanted, names.iter().copied()).map_or_else(|| self.signature(), |near| format!("did you mean '{near}'?"));
-            Finding::new("S004", Some(place(ident.span.start)), format!("{} has no argument '{wanted}'", self.function), help).into()
+            let help = nearest(&wanted, names.iter().copied())
+                .map_or_else(|| self.signature(), |near| format!("did you mean '{near}'?"));
+            Finding::new(
+                "S004",
+                Some(place(ident.span.start)),
+                format!("{} has no argument '{wanted}'", self.function),
+                help,
+            )
+            .into()
         })
     }
 
@@ -137,17 +162,37 @@ impl Arguments {
                 sample: None,
                 index_hints: vec![],
             }),
-            ast::Expr::Subquery(subquery) => Ok(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }),
-            other => Err(self.wrong("t", format!("found {other}, expected the name of a stream or of a WITH query, or a subquery in parentheses")).into()),
+            ast::Expr::Subquery(subquery) => {
+                Ok(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None })
+            }
+            other => Err(self
+                .wrong(
+                    "t",
+                    format!(
+                        "found {other}, expected the name of a stream or of a WITH query, or a subquery in parentheses"
+                    ),
+                )
+                .into()),
         }
     }
 
-    fn column(&mut self, name: &'static str, context: &mut dyn RelationPlannerContext, schema: &DFSchema) -> Result<Expr> {
+    fn column(
+        &mut self,
+        name: &'static str,
+        context: &mut dyn RelationPlannerContext,
+        schema: &DFSchema,
+    ) -> Result<Expr> {
         let expr = self.need(name)?;
         self.as_column(name, expr, context, schema)
     }
 
-    fn as_column(&self, name: &'static str, expr: ast::Expr, context: &mut dyn RelationPlannerContext, schema: &DFSchema) -> Result<Expr> {
+    fn as_column(
+        &self,
+        name: &'static str,
+        expr: ast::Expr,
+        context: &mut dyn RelationPlannerContext,
+        schema: &DFSchema,
+    ) -> Result<Expr> {
         let text = expr.to_string();
         match context.sql_to_expr(expr, schema)? {
             column @ Expr::Column(_) => Ok(column),
@@ -171,19 +216,32 @@ impl Arguments {
             Some(ast::Expr::Value(value)) => {
                 let text = value.value.clone().into_string().unwrap_or_default();
                 zone(&text).map(Some).map_err(|error| {
-                    let (message, help) = error.message().split_once("; ").unwrap_or((error.message(), "use a name of the IANA zones, such as 'UTC'"));
+                    let (message, help) = error
+                        .message()
+                        .split_once("; ")
+                        .unwrap_or((error.message(), "use a name of the IANA zones, such as 'UTC'"));
                     Finding { help: help.to_owned(), ..self.wrong("zone", message) }.into()
                 })
             }
-            Some(other) => Err(self.wrong("zone", format!("found {other}, expected an IANA zone such as 'Europe/Amsterdam'")).into()),
+            Some(other) => Err(self
+                .wrong("zone", format!("found {other}, expected an IANA zone such as 'Europe/Amsterdam'"))
+                .into()),
         }
     }
 
     fn spec(&mut self, zone: Option<Tz>, context: &mut dyn RelationPlannerContext) -> Result<WindowSpec> {
         let spec = match self.function.as_str() {
             "tumble" => WindowSpec::tumble(self.interval("size", zone.is_some(), context)?, zone),
-            "hop" => WindowSpec::hop(self.interval("slide", zone.is_some(), context)?, self.interval("size", zone.is_some(), context)?, zone),
-            _ => WindowSpec::cumulate(self.interval("step", zone.is_some(), context)?, self.interval("size", zone.is_some(), context)?, zone),
+            "hop" => WindowSpec::hop(
+                self.interval("slide", zone.is_some(), context)?,
+                self.interval("size", zone.is_some(), context)?,
+                zone,
+            ),
+            _ => WindowSpec::cumulate(
+                self.interval("step", zone.is_some(), context)?,
+                self.interval("size", zone.is_some(), context)?,
+                zone,
+            ),
         };
         spec.map_err(|error| {
             let message = error.message().split("; ").next().unwrap_or_default();
@@ -191,23 +249,41 @@ impl Arguments {
                 true => ("S170", "add zone => 'Europe/Amsterdam', or zone => 'UTC'"),
                 false => ("S151", "give lengths that fit one another, such as INTERVAL '5 minutes', INTERVAL '1 hour'"),
             };
-            let message = if message.starts_with(&self.function) { message.to_owned() } else { format!("{}: {message}", self.function) };
+            let message = if message.starts_with(&self.function) {
+                message.to_owned()
+            } else {
+                format!("{}: {message}", self.function)
+            };
             Finding::new(code, Some(self.place_of("size")), message, help).into()
         })
     }
 
-    fn interval(&mut self, name: &'static str, in_zone: bool, context: &mut dyn RelationPlannerContext) -> Result<Step> {
+    fn interval(
+        &mut self,
+        name: &'static str,
+        in_zone: bool,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<Step> {
         let expr = self.need(name)?;
         let text = expr.to_string();
         let value = context.sql_to_expr(expr, &DFSchema::empty());
-        let step = if let Ok(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)) = value { step(interval) } else { None };
+        let step = if let Ok(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)) = value {
+            step(interval)
+        } else {
+            None
+        };
         // Without a zone a day is 24 hours, so that equal windows are equal however they were spelt.
         let step = if in_zone { step } else { step.map(utc_days) };
         step.ok_or_else(|| self.wrong(name, format!("found {text}, expected a positive length such as INTERVAL '5 minutes', in months or in days and smaller units")).into())
     }
 
     fn wrong(&self, name: &str, message: impl std::fmt::Display) -> Finding {
-        Finding::new("S151", Some(self.place_of(name)), format!("{}, argument {name}: {message}", self.function), self.signature())
+        Finding::new(
+            "S151",
+            Some(self.place_of(name)),
+            format!("{}, argument {name}: {message}", self.function),
+            self.signature(),
+        )
     }
 
     /// Where an argument stands, else the function.
@@ -222,8 +298,14 @@ impl Arguments {
 
     fn signature(&self) -> String {
         let names = parameters(&self.function).unwrap_or_default();
-        let names = names.iter().map(|name| if *name == "key" || *name == "zone" { format!("[{name} => ...]") } else { (*name).to_owned() });
-        format!("write {}({}), where t is a stream, a WITH query or a subquery in parentheses and ts its time column", self.function, names.collect::<Vec<_>>().join(", "))
+        let names = names.iter().map(|name| {
+            if *name == "key" || *name == "zone" { format!("[{name} => ...]") } else { (*name).to_owned() }
+        });
+        format!(
+            "write {}({}), where t is a stream, a WITH query or a subquery in parentheses and ts its time column",
+            self.function,
+            names.collect::<Vec<_>>().join(", ")
+        )
     }
 }
 
@@ -247,7 +329,9 @@ pub(crate) fn step(interval: IntervalMonthDayNano) -> Option<Step> {
     match (months, days, nanoseconds) {
         (1.., 0, 0) => u32::try_from(months).ok().map(Step::Months),
         (0, 1.., 0) => u32::try_from(days).ok().map(Step::Days),
-        (0, 0.., 0..) if days > 0 || nanoseconds > 0 => i64::from(days).checked_mul(86_400_000_000)?.checked_add(nanoseconds / 1_000).map(Step::Micros),
+        (0, 0.., 0..) if days > 0 || nanoseconds > 0 => {
+            i64::from(days).checked_mul(86_400_000_000)?.checked_add(nanoseconds / 1_000).map(Step::Micros)
+        }
         _ => None,
     }
 }

@@ -3,7 +3,9 @@
 use crate::ddl::normal;
 use crate::text::{Place, place};
 use crate::walk::{Flow, Walker};
-use datafusion::sql::sqlparser::ast::{Distinct, GroupByExpr, JoinOperator, LimitClause, Query, Select, Spanned, TableAlias, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    Distinct, GroupByExpr, JoinOperator, LimitClause, Query, Select, Spanned, TableAlias, TableFactor,
+};
 use std::ops::ControlFlow;
 
 const NOTHING: &str = "which would have no effect";
@@ -23,7 +25,8 @@ impl Walker<'_> {
     pub(super) fn query(&self, query: &Query) -> Flow {
         self.with_queries(query)?;
         let body_end = place(query.body.span().end);
-        let order = query.order_by.as_ref().and_then(|order| self.statement.find_before("order", place(order.span().start)));
+        let order =
+            query.order_by.as_ref().and_then(|order| self.statement.find_before("order", place(order.span().start)));
         let is_offset = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: None, limit_by, .. }) if limit_by.is_empty());
         let sorted = [
             (query.order_by.is_some(), "order", "ORDER BY"),
@@ -38,7 +41,13 @@ impl Walker<'_> {
             (!query.locks.is_empty() || query.for_clause.is_some(), "for", "a FOR clause"),
             (query.format_clause.is_some(), "format", "FORMAT"),
         ];
-        self.first("S003", body_end, &dropped, NOTHING, "remove it; a job's policies are options: WITH (name = 'value')")?;
+        self.first(
+            "S003",
+            body_end,
+            &dropped,
+            NOTHING,
+            "remove it; a job's policies are options: WITH (name = 'value')",
+        )?;
         let pipes = [(!query.pipe_operators.is_empty(), "|>", "a pipe operator")];
         self.first("S003", place(query.span().start), &pipes, "which is not taken", "write the steps as WITH queries")
     }
@@ -48,15 +57,30 @@ impl Walker<'_> {
         if with.recursive {
             let at = self.statement.find_after("recursive", place(with.with_token.0.span.start));
             let message = "found WITH RECURSIVE, which would have to run until a stream ends";
-            return self.refuse("S160", at.unwrap_or(place(with.with_token.0.span.start)), message, "write the steps out as WITH queries");
+            return self.refuse(
+                "S160",
+                at.unwrap_or(place(with.with_token.0.span.start)),
+                message,
+                "write the steps out as WITH queries",
+            );
         }
         for (number, cte) in with.cte_tables.iter().enumerate() {
             let (name, at) = (normal(&cte.alias.name), place(cte.alias.name.span.start));
             if self.catalog.streams.contains_key(&name) || self.catalog.tables.contains_key(&name) {
-                return self.refuse("S011", at, format!("the WITH query '{name}' has the name of a stream or a table"), "give it another name");
+                return self.refuse(
+                    "S011",
+                    at,
+                    format!("the WITH query '{name}' has the name of a stream or a table"),
+                    "give it another name",
+                );
             }
             if with.cte_tables[..number].iter().any(|other| normal(&other.alias.name) == name) {
-                return self.refuse("S011", at, format!("two WITH queries are called '{name}'"), "give one of them another name");
+                return self.refuse(
+                    "S011",
+                    at,
+                    format!("two WITH queries are called '{name}'"),
+                    "give one of them another name",
+                );
             }
         }
         ControlFlow::Continue(())
@@ -100,7 +124,9 @@ impl Walker<'_> {
             JoinOperator::AsOf { .. } => ("asof", "ASOF JOIN"),
             JoinOperator::CrossApply | JoinOperator::OuterApply => ("apply", "APPLY"),
             JoinOperator::StraightJoin(_) => ("straight_join", "STRAIGHT_JOIN"),
-            JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => ("array", "ARRAY JOIN"),
+            JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
+                ("array", "ARRAY JOIN")
+            }
             _ => return ControlFlow::Continue(()),
         };
         let at = self.statement.find_before(word, relation).unwrap_or(relation);
@@ -110,27 +136,17 @@ impl Walker<'_> {
 
     pub(super) fn table_factor(&self, factor: &TableFactor) -> Flow {
         match factor {
-            TableFactor::Table { name, alias, args, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints } => {
-                let settings = args.as_ref().is_some_and(|args| args.settings.is_some());
-                let dropped = [
-                    (!with_hints.is_empty(), "with", "table hints"),
-                    (version.is_some(), "for", "a table version"),
-                    (*with_ordinality, "ordinality", "WITH ORDINALITY"),
-                    (!partitions.is_empty(), "partition", "a partition selection"),
-                    (json_path.is_some(), "from", "a JSON path"),
-                    (!index_hints.is_empty(), "index", "index hints"),
-                    (settings, "settings", "SETTINGS"),
-                ];
-                let from = place(name.span().end);
-                self.first("S003", from, &dropped, NOTHING, "remove it")?;
-                self.sample(sample.is_some(), from)?;
-                self.alias(alias.as_ref())
-            }
+            TableFactor::Table { .. } => self.table(factor),
             TableFactor::Derived { lateral, alias, sample, subquery } => {
                 let start = place(subquery.span().start);
                 if *lateral {
                     let at = self.statement.find_before("lateral", start).unwrap_or(start);
-                    return self.refuse("S160", at, "found LATERAL, which would run once for each row of a stream", "write a plain join");
+                    return self.refuse(
+                        "S160",
+                        at,
+                        "found LATERAL, which would run once for each row of a stream",
+                        "write a plain join",
+                    );
                 }
                 self.sample(sample.is_some(), place(subquery.span().end))?;
                 self.alias(alias.as_ref())
@@ -138,18 +154,66 @@ impl Walker<'_> {
             TableFactor::UNNEST { alias, .. } | TableFactor::NestedJoin { alias, .. } => self.alias(alias.as_ref()),
             TableFactor::Function { name, .. } => {
                 let help = "call a window function in FROM without LATERAL: FROM tumble(stream, time_column, INTERVAL '5 minutes')";
-                self.refuse("S160", place(name.span().start), format!("found LATERAL {name}(...), whose arguments would lose their names"), help)
+                self.refuse(
+                    "S160",
+                    place(name.span().start),
+                    format!("found LATERAL {name}(...), whose arguments would lose their names"),
+                    help,
+                )
             }
             other => {
-                let help = "FROM takes streams, tables, subqueries and the window functions tumble, hop, cumulate, session";
-                self.refuse("S003", place(other.span().start), format!("found {}, which is not taken in FROM", construct(other)), help)
+                let help =
+                    "FROM takes streams, tables, subqueries and the window functions tumble, hop, cumulate, session";
+                self.refuse(
+                    "S003",
+                    place(other.span().start),
+                    format!("found {}, which is not taken in FROM", construct(other)),
+                    help,
+                )
             }
         }
     }
 
+    fn table(&self, factor: &TableFactor) -> Flow {
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        let dropped = [
+            (!with_hints.is_empty(), "with", "table hints"),
+            (version.is_some(), "for", "a table version"),
+            (*with_ordinality, "ordinality", "WITH ORDINALITY"),
+            (!partitions.is_empty(), "partition", "a partition selection"),
+            (json_path.is_some(), "from", "a JSON path"),
+            (!index_hints.is_empty(), "index", "index hints"),
+            (args.as_ref().is_some_and(|args| args.settings.is_some()), "settings", "SETTINGS"),
+        ];
+        let from = place(name.span().end);
+        self.first("S003", from, &dropped, NOTHING, "remove it")?;
+        self.sample(sample.is_some(), from)?;
+        self.alias(alias.as_ref())
+    }
+
     fn sample(&self, found: bool, from: Place) -> Flow {
         let word = if self.statement.find_after("tablesample", from).is_some() { "tablesample" } else { "sample" };
-        self.first("S003", from, &[(found, word, "a sample")], "which would differ from run to run", "filter on a column of the row instead")
+        self.first(
+            "S003",
+            from,
+            &[(found, word, "a sample")],
+            "which would differ from run to run",
+            "filter on a column of the row instead",
+        )
     }
 
     /// `FROM t EMIT` makes `emit` an alias.
@@ -157,7 +221,12 @@ impl Walker<'_> {
         match alias {
             Some(alias) if alias.name.quote_style.is_none() && alias.name.value.eq_ignore_ascii_case("emit") => {
                 let help = "say when results come out in the job's options: WITH (emit = 'final')";
-                self.refuse("S003", place(alias.name.span.start), "found EMIT, which would be read as a table alias", help)
+                self.refuse(
+                    "S003",
+                    place(alias.name.span.start),
+                    "found EMIT, which would be read as a table alias",
+                    help,
+                )
             }
             _ => ControlFlow::Continue(()),
         }

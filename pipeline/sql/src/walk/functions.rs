@@ -4,7 +4,8 @@ use crate::text::place;
 use crate::walk::{Flow, WINDOW_FUNCTIONS, Walker};
 use citystream_functions::{Sensitivity, order_sensitivity};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Query, Spanned, TableFactor, TableFunctionArgs,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Query,
+    Spanned, TableFactor, TableFunctionArgs,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -12,7 +13,17 @@ use std::ops::ControlFlow;
 
 /// Functions that a plan folds to one value at the start or that differ from run to run.
 const VOLATILE: [&str; 12] = [
-    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today", "random", "rand", "uuid", "version",
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "today",
+    "random",
+    "rand",
+    "uuid",
+    "version",
     "input_file_name",
 ];
 
@@ -22,10 +33,17 @@ impl Walker<'_> {
         let at = place(function.name.span().start);
         if VOLATILE.contains(&name.as_str()) {
             let help = "use the event time: a column of the row, or window_start and window_end";
-            return self.refuse("S130", at, format!("{name}() would be one value from the start on, or differ from run to run"), help);
+            return self.refuse(
+                "S130",
+                at,
+                format!("{name}() would be one value from the start on, or differ from run to run"),
+                help,
+            );
         }
         if WINDOW_FUNCTIONS.contains(&name.as_str()) {
-            let help = format!("write it in FROM: FROM {name}(stream, time_column, ...) AS w, and GROUP BY w.window_start, w.window_end");
+            let help = format!(
+                "write it in FROM: FROM {name}(stream, time_column, ...) AS w, and GROUP BY w.window_start, w.window_end"
+            );
             return self.refuse("S003", at, format!("found {name}(...) as an expression, expected it in FROM"), help);
         }
         if function.over.is_some() || is_ordered(function) && order_sensitivity(&name) == Sensitivity::NeedsOrder {
@@ -34,11 +52,25 @@ impl Walker<'_> {
         match order_sensitivity(&name) {
             Sensitivity::NeedsOrder => {
                 let help = format!("write {name}(x ORDER BY time_column), or min(x) or max(x)");
-                self.refuse("S131", at, format!("{name}() without ORDER BY depends on the order in which rows come"), help)
+                self.refuse(
+                    "S131",
+                    at,
+                    format!("{name}() without ORDER BY depends on the order in which rows come"),
+                    help,
+                )
             }
             Sensitivity::Inexact { instead } => {
-                let help = if instead.is_empty() { "write it with sum, count and avg".to_owned() } else { format!("write {instead}") };
-                self.refuse("S132", at, format!("{name}() depends on the order of the rows, so a stream could not equal its batch"), help)
+                let help = if instead.is_empty() {
+                    "write it with sum, count and avg".to_owned()
+                } else {
+                    format!("write {instead}")
+                };
+                self.refuse(
+                    "S132",
+                    at,
+                    format!("{name}() depends on the order of the rows, so a stream could not equal its batch"),
+                    help,
+                )
             }
             Sensitivity::OrderFree | Sensitivity::Unknown => ControlFlow::Continue(()),
         }
@@ -97,7 +129,9 @@ pub(super) fn spell_out(args: &mut TableFunctionArgs) {
     for (position, arg) in args.args.iter_mut().enumerate() {
         let Some(ident) = relation(position, arg).cloned() else { continue };
         let Some(query) = all_of(ident) else { continue };
-        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) | FunctionArg::Named { arg: FunctionArgExpr::Expr(value), .. } = arg {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(value), .. } = arg
+        {
             *value = Expr::Subquery(Box::new(query));
         }
         return;
@@ -130,7 +164,8 @@ fn relation(position: usize, arg: &FunctionArg) -> Option<&Ident> {
 
 fn value(arg: &FunctionArg) -> Option<&Expr> {
     match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) | FunctionArg::Named { arg: FunctionArgExpr::Expr(value), .. } => Some(value),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(value), .. } => Some(value),
         _ => None,
     }
 }
@@ -138,5 +173,6 @@ fn value(arg: &FunctionArg) -> Option<&Expr> {
 /// True for an aggregate with an ORDER BY of its own.
 fn is_ordered(function: &Function) -> bool {
     let FunctionArguments::List(list) = &function.args else { return false };
-    !function.within_group.is_empty() || list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
+    !function.within_group.is_empty()
+        || list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
 }

@@ -5,8 +5,8 @@ use crate::text::place;
 use crate::walk::{Flow, Walker};
 use citystream_model::stream::HIDDEN;
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
-    WildcardAdditionalOptions,
+    ExceptSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, TableFactor, WildcardAdditionalOptions,
 };
 use std::ops::ControlFlow;
 
@@ -22,12 +22,17 @@ impl Walker<'_> {
                 SelectItem::Wildcard(options) if exposing.len() == 1 => hide(options),
                 SelectItem::Wildcard(options) => {
                     let help = "write s.* for each stream s, or list the columns";
-                    return self.refuse("S012", place(options.wildcard_token.0.span.start), "found * over several streams, whose columns have the same names", help);
+                    return self.refuse(
+                        "S012",
+                        place(options.wildcard_token.0.span.start),
+                        "found * over several streams, whose columns have the same names",
+                        help,
+                    );
                 }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
-                    if exposing.iter().any(|exposed| is_name(name, exposed)) {
-                        hide(options);
-                    }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
+                    if exposing.iter().any(|exposed| is_name(name, exposed)) =>
+                {
+                    hide(options);
                 }
                 _ => {}
             }
@@ -46,13 +51,19 @@ impl Walker<'_> {
                 _ => return None,
             },
         };
-        self.catalog.streams.contains_key(&normal(stream)).then(|| alias.as_ref().map_or_else(|| stream.clone(), |alias| alias.name.clone()))
+        self.catalog
+            .streams
+            .contains_key(&normal(stream))
+            .then(|| alias.as_ref().map_or_else(|| stream.clone(), |alias| alias.name.clone()))
     }
 }
 
 /// All tables of a SELECT's FROM.
 fn relations(select: &Select) -> impl Iterator<Item = &TableFactor> {
-    select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+    select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
 }
 
 fn is_name(name: &ObjectName, ident: &Ident) -> bool {
@@ -63,7 +74,9 @@ fn is_name(name: &ObjectName, ident: &Ident) -> bool {
 fn hide(options: &mut WildcardAdditionalOptions) {
     let mut hidden = HIDDEN.iter().map(|name| Ident::new(*name));
     let Some(first) = hidden.next() else { return };
-    let except = options.opt_except.get_or_insert_with(|| ExceptSelectItem { first_element: first.clone(), additional_elements: Vec::new() });
+    let except = options
+        .opt_except
+        .get_or_insert_with(|| ExceptSelectItem { first_element: first.clone(), additional_elements: Vec::new() });
     if except.first_element != first {
         except.additional_elements.push(first);
     }

@@ -18,3 +18,19 @@ CREATE MATERIALIZED VIEW both AS
 SELECT zone, measured_at AS at FROM readings UNION ALL SELECT zone, changed_at FROM signals;
 CREATE MATERIALIZED VIEW natural_join AS SELECT r.speed, s.limit_kmh FROM readings AS r NATURAL JOIN sensors AS s;
 CREATE MATERIALIZED VIEW unnested AS SELECT zone, x, FROM readings, UNNEST(make_array(1, 2)) AS u(x);
+--> lookup: sensor_id TEXT, speed DOUBLE, limit_kmh INT
+--> output
+--> in_table: zone TEXT, speed DOUBLE
+--> output
+--> not_in_table: zone TEXT
+--> output
+--> window_join: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, kmh DOUBLE, changes BIGINT
+--> calc > aggregate > calc > aggregate > calc > calc > join > output
+--> window_left_join: zone TEXT, window_start TIMESTAMP, speed DOUBLE, phase INT
+--> calc > calc > join > output
+--> both: zone TEXT, at TIMESTAMP
+--> output
+--> natural_join: speed DOUBLE, limit_kmh INT
+--> output
+--> unnested: zone TEXT, x BIGINT
+--> output

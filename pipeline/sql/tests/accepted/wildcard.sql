@@ -9,3 +9,23 @@ CREATE MATERIALIZED VIEW g AS SELECT * FROM tumble((SELECT * FROM readings WHERE
 CREATE MATERIALIZED VIEW h AS SELECT * EXCEPT (speed) FROM readings;
 CREATE MATERIALIZED VIEW i AS SELECT * FROM tumble(t => readings, ts => measured_at, size => INTERVAL '1 minute');
 CREATE MATERIALIZED VIEW k AS SELECT * FROM readings UNION ALL SELECT * FROM readings;
+--> a: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP
+--> output
+--> b: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP, phase BIGINT
+--> output
+--> c: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP
+--> output
+--> d: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP, limit_kmh INT
+--> output
+--> e: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP
+--> output
+--> f: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP
+--> output
+--> g: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP
+--> output
+--> h: sensor_id TEXT, zone TEXT, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP
+--> output
+--> i: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP
+--> output
+--> k: sensor_id TEXT, zone TEXT, speed DOUBLE, vehicles INT, is_ok BOOLEAN, price DECIMAL(10, 2), received_at TIMESTAMP, measured_at TIMESTAMP
+--> output

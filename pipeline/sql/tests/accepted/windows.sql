@@ -21,3 +21,23 @@ CREATE MATERIALIZED VIEW distinct_job AS
 SELECT DISTINCT zone, window_start, window_end FROM tumble(readings, measured_at, INTERVAL '5 minutes');
 CREATE MATERIALIZED VIEW record_time AS
 SELECT zone, window_start, count(*) AS n FROM tumble(readings, measured_at, INTERVAL 1 HOUR) GROUP BY ALL;
+--> tumble_by_name: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT, vehicles BIGINT, kmh DOUBLE, price DECIMAL(20, 2)
+--> calc > aggregate > output
+--> hop_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, top DOUBLE
+--> calc > aggregate > output
+--> cumulate_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, low DOUBLE
+--> calc > aggregate > output
+--> session_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
+--> calc > session > calc > aggregate > output
+--> session_keys: zone TEXT, sensor_id TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
+--> calc > session > calc > aggregate > output
+--> month_job: window_start TIMESTAMP, n BIGINT
+--> calc > aggregate > output
+--> bin_job: began TIMESTAMP, zone TEXT, n BIGINT
+--> calc > aggregate > output
+--> trunc_job: began TIMESTAMP, n BIGINT
+--> calc > aggregate > output
+--> distinct_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP
+--> calc > aggregate > output
+--> record_time: zone TEXT, window_start TIMESTAMP, n BIGINT
+--> calc > aggregate > output

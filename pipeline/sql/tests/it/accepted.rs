@@ -11,7 +11,8 @@ fn every_shape_has_the_columns_that_are_written_below_it() {
     let mut wrong = String::new();
     for path in files("accepted", "sql") {
         let written = std::fs::read_to_string(&path).unwrap();
-        let sql: String = written.lines().filter(|line| !line.starts_with("-->")).map(|line| format!("{line}\n")).collect();
+        let sql: String =
+            written.lines().filter(|line| !line.starts_with("-->")).map(|line| format!("{line}\n")).collect();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let found = match check_jobs(&name, &sql) {
             Ok(jobs) => format!("{sql}{}", jobs.iter().map(describe).collect::<String>()),

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 #[test]
 fn all_jobs_of_the_repository_are_taken() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let schemas = subfolders(&root.join("schemas")).into_iter().flat_map(|folder| [folder.join("stream.sql"), folder.join("table.sql")]);
+    let schemas = subfolders(&root.join("schemas"))
+        .into_iter()
+        .flat_map(|folder| [folder.join("stream.sql"), folder.join("table.sql")]);
     let schemas: Vec<SqlFile> = schemas.filter(|path| path.exists()).map(|path| read(&path)).collect();
-    let jobs: Vec<SqlFile> = subfolders(&root.join("jobs")).into_iter().map(|folder| read(&folder.join("job.sql"))).collect();
+    let jobs: Vec<SqlFile> =
+        subfolders(&root.join("jobs")).into_iter().map(|folder| read(&folder.join("job.sql"))).collect();
     let catalog = Catalog::read(&schemas, &TestConnectors).unwrap_or_else(|findings| panic!("{findings:#?}"));
     let checked = compile(&jobs, &catalog, &empty_tables(&catalog), &TestConnectors);
     let checked = checked.unwrap_or_else(|findings| panic!("{findings:#?}"));

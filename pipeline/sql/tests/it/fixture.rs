@@ -22,12 +22,18 @@ impl Connectors for TestConnectors {
             _ => target.split('/').all(|part| part != ".." && !part.is_empty() && part.chars().all(is_word)),
         };
         let expected = if sink.scheme == "kafka" { "a topic name" } else { "a relative path without '..'" };
-        if legal && !target.is_empty() { Ok(()) } else { Err(Error::job(format!("found '{target}', expected {expected}"))) }
+        if legal && !target.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::job(format!("found '{target}', expected {expected}")))
+        }
     }
 
     fn check_kafka_option(&self, name: &str, value: &str) -> Result<()> {
         match name {
-            "sasl.password" if !value.starts_with("${") => Err(Error::job("found a secret in clear text, expected '${ENV_NAME}'")),
+            "sasl.password" if !value.starts_with("${") => {
+                Err(Error::job("found a secret in clear text, expected '${ENV_NAME}'"))
+            }
             "sasl.password" | "security.protocol" | "fetch.min.bytes" => Ok(()),
             _ => Err(Error::job(format!("the client knows no option '{name}'"))),
         }
@@ -52,7 +58,8 @@ pub(crate) fn catalog() -> Catalog {
 
 /// The tables of `catalog`, without rows.
 pub(crate) fn empty_tables(catalog: &Catalog) -> Tables {
-    let declared = catalog.tables.values().filter_map(|table| Some((table.name.clone(), (table.schema.clone()?, Vec::new()))));
+    let declared =
+        catalog.tables.values().filter_map(|table| Some((table.name.clone(), (table.schema.clone()?, Vec::new()))));
     declared.collect()
 }
 

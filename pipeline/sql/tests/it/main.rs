@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test -p citystream-sql --test it` rewrites the expectations; then read each message as an analyst.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod accepted;
 mod city;
 mod codes;

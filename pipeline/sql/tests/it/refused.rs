@@ -48,8 +48,22 @@ fn update(path: &Path, text: &str) {
 /// Rules that every message keeps: a place inside the text, lower case, no full stop, nothing from inside the engine.
 fn complain(name: &str, title: &str, sql: &str, findings: &str, wrong: &mut String) {
     const INSIDE: [&str; 16] = [
-        "Error during", "__", "TableScan", "DataFusion", "datafusion", "External", "Internal", "ParserError", "Some(", "None", "ScalarFunction", "not implemented",
-        "Timestamp(", "Utf8", "Int64", "Field {",
+        "Error during",
+        "__",
+        "TableScan",
+        "DataFusion",
+        "datafusion",
+        "External",
+        "Internal",
+        "ParserError",
+        "Some(",
+        "None",
+        "ScalarFunction",
+        "not implemented",
+        "Timestamp(",
+        "Utf8",
+        "Int64",
+        "Field {",
     ];
     let mut say = |what: &str| writeln!(wrong, "{name}, {title}: {what}\n  {findings}").unwrap();
     if findings == "taken" {
@@ -57,13 +71,17 @@ fn complain(name: &str, title: &str, sql: &str, findings: &str, wrong: &mut Stri
     }
     for line in findings.lines() {
         let parts: Vec<&str> = line.splitn(3, ':').collect();
-        let (Ok(row), Ok(column)) = (parts[0].parse::<usize>(), parts[1].parse::<usize>()) else { return say("has no place") };
+        let (Ok(row), Ok(column)) = (parts[0].parse::<usize>(), parts[1].parse::<usize>()) else {
+            return say("has no place");
+        };
         if sql.lines().nth(row - 1).is_none_or(|text| column > text.chars().count() + 1) {
             say("has a place outside the text");
         }
         let message = &parts[2].trim_start()[5..];
         let (message, help) = message.split_once("; help: ").unwrap_or((message, ""));
-        let starts_low = !message.starts_with(|first: char| first.is_uppercase()) || message.starts_with(|c: char| c.is_uppercase()) && message.chars().nth(1).is_some_and(|c| c.is_uppercase() || c == ' ');
+        let starts_low = !message.starts_with(|first: char| first.is_uppercase())
+            || message.starts_with(|c: char| c.is_uppercase())
+                && message.chars().nth(1).is_some_and(|c| c.is_uppercase() || c == ' ');
         if !starts_low || message.ends_with('.') || help.is_empty() {
             say("is not in the form of a message");
         }

@@ -1,7 +1,7 @@
 //! GROUP BY a window, with every aggregate that is allowed.
 
 use super::source::From;
-use super::{Grammar, Query, Window};
+use super::{Emits, Grammar, Query, Window, after};
 use crate::expression::{self, CLASSES, Class, Item};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -15,7 +15,7 @@ impl Grammar<'_> {
         columns.push(Item { text: "k".to_owned(), class: Class::Text });
         self.add_window(&mut list, &mut columns, "w");
         let filter = self.filter(&from, 0.4);
-        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, blocking: false, windowed: true }
+        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, emits: Emits::AtOnce, windowed: true }
     }
 
     /// Groups of a windowed stream.
@@ -28,7 +28,8 @@ impl Grammar<'_> {
     pub(super) fn regrouped(&mut self, depth: usize, window: &Window) -> Query {
         let inner = self.windowed_in(depth - 1, window);
         let from = From { sql: self.relation(&inner, "i"), scope: inner.scope("i"), condition: None };
-        self.group(&from, "i")
+        let query = self.group(&from, "i");
+        Query { emits: after(inner.emits), ..query }
     }
 
     /// Groups of `from` by the window that `alias` carries, and by up to two keys.
@@ -53,7 +54,7 @@ impl Grammar<'_> {
             _ => String::new(),
         };
         let sql = format!("SELECT {} FROM {}{filter} GROUP BY {}{having}", list.join(", "), from.sql, groups.join(", "));
-        Query { sql, columns, blocking: true, windowed: true }
+        Query { sql, columns, emits: Emits::AtEnd, windowed: true }
     }
 
     fn key(&mut self, scope: &[Item]) -> Item {

@@ -2,7 +2,7 @@
 
 use super::source::From;
 use super::window::length;
-use super::{Grammar, Query, Window};
+use super::{Emits, Grammar, Query, Window};
 use crate::expression::{Class, Item};
 use crate::world::SECOND;
 use rand::Rng;
@@ -31,7 +31,7 @@ impl Grammar<'_> {
         let scope = scope.into_iter().filter(|item| item.class != Class::Opaque);
         let scope = scope.map(|item| Item { text: format!("w.{}", item.text), ..item }).collect();
         let from = From { sql: format!("{} AS w", outer.call(&argument, time, None)), scope, condition: None };
-        self.group(&from, "w")
+        Query { emits: Emits::Early, ..self.group(&from, "w") }
     }
 
     /// `date_bin` over the inner window's start.
@@ -43,6 +43,6 @@ impl Grammar<'_> {
         let end = format!("{bin} + INTERVAL '{}'", length(size * 4));
         let sql = format!("SELECT {bin} AS window_start, {end} AS window_end, {} FROM {from} GROUP BY {bin}", aggregates.join(", "));
         columns.extend(["window_start", "window_end"].map(|name| Item { text: name.to_owned(), class: Class::Time }));
-        Query { sql, columns, blocking: true, windowed: true }
+        Query { sql, columns, emits: Emits::Early, windowed: true }
     }
 }

@@ -1,6 +1,6 @@
 //! Two windowed queries in one: joins on the window, unions; and DISTINCT.
 
-use super::{Grammar, Query, Window};
+use super::{Emits, Grammar, Query, Window, after};
 use crate::expression::{self, CLASSES, Class, Item};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -38,7 +38,7 @@ impl Grammar<'_> {
             _ => self.add_window(&mut list, &mut columns, "a"),
         }
         let filter = self.condition(&scope, 0.2);
-        Query { sql: format!("SELECT {} FROM {from}{filter}", list.join(", ")), columns, blocking: true, windowed: true }
+        Query { sql: format!("SELECT {} FROM {from}{filter}", list.join(", ")), columns, emits: Emits::AtEnd, windowed: true }
     }
 
     /// Different rows of a windowed query.
@@ -54,7 +54,7 @@ impl Grammar<'_> {
                 format!("SELECT {} FROM {from} GROUP BY {}", list.join(", "), groups.join(", "))
             }
         };
-        Query { sql, columns, blocking: true, windowed: true }
+        Query { sql, columns, emits: after(inner.emits), windowed: true }
     }
 
     /// Two windowed queries side by side; with UNION, without the repeated rows.
@@ -78,7 +78,7 @@ impl Grammar<'_> {
         }
         drop(list);
         let all = self.chance(0.6);
-        let blocking = !all || left.blocking && right.blocking;
-        Query { sql: sides.join(if all { " UNION ALL " } else { " UNION " }), columns, blocking, windowed: true }
+        let emits = if all { left.emits.min(right.emits) } else { after(left.emits).min(after(right.emits)) };
+        Query { sql: sides.join(if all { " UNION ALL " } else { " UNION " }), columns, emits, windowed: true }
     }
 }

@@ -1,6 +1,6 @@
 //! Window functions partitioned by the window: top-N, ranks, neighbours, running sums.
 
-use super::{Grammar, Query, Window};
+use super::{Grammar, Query, Window, after};
 use crate::expression::{self, Class, Item};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -22,7 +22,7 @@ impl Grammar<'_> {
         }
         let from = self.relation(&inner, "i");
         let sql = format!("SELECT {} FROM {from}", list.join(", "));
-        let query = Query { sql, columns, blocking: true, windowed: true };
+        let query = Query { sql, columns, emits: after(inner.emits), windowed: true };
         let number = calls.into_iter().find(|(_, _, class)| *class == Class::Int);
         match (number, self.rng.random_range(0..4)) {
             (Some((name, _, _)), 0) => {

@@ -1,7 +1,7 @@
 //! Shapes that are no windowed queries: rows as they come, wildcards, bins and event time in GROUP BY.
 
 use super::window::length;
-use super::{Grammar, Query, Window};
+use super::{Emits, Grammar, Query, Window};
 use crate::expression::{Class, Item};
 use crate::world::SECOND;
 use rand::Rng;
@@ -13,7 +13,7 @@ impl Grammar<'_> {
         let from = self.stream_from();
         let (list, columns) = self.expressions(&from.scope, 4);
         let filter = self.filter(&from, 0.6);
-        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, blocking: false, windowed: false }
+        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, emits: Emits::AtOnce, windowed: false }
     }
 
     /// Wildcards, which leave out the hidden columns.
@@ -28,7 +28,7 @@ impl Grammar<'_> {
             3 => format!("SELECT w.* FROM {call} AS w WHERE w.k = 'a'"),
             _ => format!("SELECT w.*, w._offset AS position FROM {call} AS w"),
         };
-        Query { sql, columns: Vec::new(), blocking: false, windowed: false }
+        Query { sql, columns: Vec::new(), emits: Emits::AtOnce, windowed: false }
     }
 
     /// Two streams side by side.
@@ -38,7 +38,7 @@ impl Grammar<'_> {
             let filter = { let scope = self.columns_of(&stream, "s"); self.condition(&scope, 0.5) };
             format!("SELECT s.k AS k, s.{} AS at, s._offset AS o FROM {} AS s{filter}", stream.time_column, stream.name)
         };
-        Query { sql: format!("{} UNION ALL {}", side(), side()), columns: Vec::new(), blocking: false, windowed: false }
+        Query { sql: format!("{} UNION ALL {}", side(), side()), columns: Vec::new(), emits: Emits::AtOnce, windowed: false }
     }
 
     /// `date_bin` or `date_trunc` of the event time in GROUP BY.
@@ -63,7 +63,7 @@ impl Grammar<'_> {
         list.extend(aggregates);
         let filter = self.condition(&scope, 0.4);
         let sql = format!("SELECT {} FROM {} AS s{filter} GROUP BY {}", list.join(", "), stream.name, groups.join(", "));
-        Query { sql, columns: Vec::new(), blocking: true, windowed: false }
+        Query { sql, columns: Vec::new(), emits: Emits::AtEnd, windowed: false }
     }
 
     /// Event time itself in GROUP BY or DISTINCT.
@@ -79,6 +79,6 @@ impl Grammar<'_> {
             format!("SELECT {time} AS t, {} FROM {} AS s{filter} GROUP BY {time}", aggregates.join(", "), stream.name)
         };
         let columns = vec![Item { text: "t".to_owned(), class: Class::Time }];
-        Query { sql, columns, blocking: true, windowed: false }
+        Query { sql, columns, emits: Emits::AtEnd, windowed: false }
     }
 }

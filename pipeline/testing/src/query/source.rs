@@ -1,6 +1,6 @@
 //! Where rows come from: streams in windows, with the reference table joined on.
 
-use super::{Grammar, Query, Window};
+use super::{Emits, Grammar, Query, Window};
 use crate::expression::{Class, Item};
 use crate::world::StreamDef;
 use rand::Rng;
@@ -52,7 +52,7 @@ impl Grammar<'_> {
             names.extend((stream.time_column == "_timestamp").then_some("_timestamp"));
             let list: Vec<String> = names.iter().map(|name| format!("i.{name}")).collect();
             let sql = format!("SELECT {} FROM {} AS i{condition}", list.join(", "), stream.name);
-            self.argument(&Query { sql, columns: Vec::new(), blocking: false, windowed: false })
+            self.argument(&Query { sql, columns: Vec::new(), emits: Emits::AtOnce, windowed: false })
         };
         let call = window.call(&argument, stream.time_column, Some("k"));
         self.looked_up(From { sql: format!("{call} AS w"), scope, condition: None }, "w.k")

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Cases of a plain run.
 const CASES: u64 = 3_000;
 /// Failures that are shown before the run stops.
-const FAILURES: usize = 5;
+const FAILURES: usize = 8;
 
 #[derive(Default)]
 struct Totals {

@@ -1,0 +1,23 @@
+//! The binary as a user meets it: commands, files, topics, exit codes and what is said when something is wrong.
+//!
+//! A broker is embedded in the test process unless `CITYSTREAM_TEST_BROKERS` names one; topics are named anew by each
+//! test, so that both serve. Start with [`city`], the folders and commands of one test.
+
+mod bad_input;
+mod batch;
+mod broker;
+mod caught_up;
+mod check;
+mod city;
+mod demo;
+mod failing;
+mod kafka_out;
+mod live;
+mod metrics;
+mod places;
+mod process;
+mod produce;
+mod settings;
+mod several;
+mod shapes;
+mod tables;

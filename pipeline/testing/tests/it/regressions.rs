@@ -1,0 +1,94 @@
+//! Bugs that the differential harness has found, each as the smallest case that shows it.
+
+use crate::scenario::{DDL, check};
+use citystream_sql::Tables;
+use citystream_testing::run;
+
+const ROWS: [(&str, &str, i64); 3] = [("10:00", "a", 2), ("10:00:30", "b", 1), ("10:01", "a", 5)];
+
+/// DataFusion's `first_value` panicked when an expression stood in ORDER BY twice, as the tie breaker did here.
+#[test]
+fn first_value_ordered_by_its_own_argument() {
+    check(
+        "SELECT w.window_start, first_value(w.v ORDER BY w.v) AS first, last_value(w.v ORDER BY w.v, w.k, w.v) AS last \
+         FROM tumble(s, at, INTERVAL '1 hour') AS w GROUP BY w.window_start, w.window_end",
+        &ROWS,
+        &["1T10:00:00 | 1 | 5"],
+    );
+}
+
+/// The batch meaning of a session could not be planned, then compared each row with itself, then let rows of one time
+/// fall into two sessions.
+#[test]
+fn sessions_in_batch() {
+    check(
+        "SELECT w.window_start, w.window_end, count(*) AS n FROM session(s, at, INTERVAL '1 minute') AS w GROUP BY w.window_start, w.window_end",
+        &[("10:00", "a", 2), ("10:02", "b", 1), ("10:02", "a", 5), ("10:02", "c", 5)],
+        &["1T10:00:00 | 1T10:01:00 | 1", "1T10:02:00 | 1T10:03:00 | 3"],
+    );
+}
+
+/// A window over rows that a condition excludes for good was taken for a table.
+#[test]
+fn a_window_over_nothing_beside_a_window_over_something() {
+    check(
+        "SELECT w.window_start, w.v FROM tumble((SELECT * FROM s WHERE false), at, INTERVAL '1 hour') AS w \
+         UNION ALL SELECT w.window_start, w.v FROM tumble(s, at, INTERVAL '1 hour') AS w WHERE w.v = 5",
+        &ROWS,
+        &["1T10:00:00 | 5"],
+    );
+}
+
+/// The optimizer turns coalesce into CASE, in which the window of a FULL JOIN was lost.
+#[test]
+fn windows_of_a_full_join_can_be_grouped_again() {
+    let side = |key: &str| {
+        format!(
+            "SELECT w.window_start, w.window_end, count(*) AS n FROM tumble(s, at, INTERVAL '1 minute') AS w WHERE w.k = '{key}' \
+             GROUP BY w.window_start, w.window_end"
+        )
+    };
+    let sql = format!(
+        "SELECT coalesce(a.window_start, b.window_start) AS window_start, sum(a.n) AS a, sum(b.n) AS b \
+         FROM ({}) AS a FULL JOIN ({}) AS b ON a.window_start = b.window_start AND a.window_end = b.window_end \
+         GROUP BY coalesce(a.window_start, b.window_start), coalesce(a.window_end, b.window_end)",
+        side("a"),
+        side("b")
+    );
+    check(&sql, &ROWS, &["1T10:00:00 | 1 | 1", "1T10:01:00 | 1 | ∅"]);
+}
+
+/// A bin of a session's start in the SELECT list, which closes nothing, was refused like one in GROUP BY.
+#[test]
+fn a_bin_that_closes_nothing() {
+    check(
+        "SELECT date_trunc('hour', w.window_start) AS hour, w.v FROM session(s, at, INTERVAL '2 minutes') AS w",
+        &ROWS,
+        &["1T10:00:00 | 2", "1T10:00:00 | 1", "1T10:00:00 | 5"],
+    );
+}
+
+/// DataFusion found its own plan unsorted after it had moved a sort below a union.
+#[test]
+fn window_functions_over_a_union_with_a_constant() {
+    check(
+        "SELECT u.v, u.c, row_number() OVER (PARTITION BY u.window_start, u.window_end ORDER BY u.v) AS n FROM (\
+         SELECT w.v AS v, w.v AS c, w.window_start, w.window_end FROM tumble(s, at, INTERVAL '1 hour') AS w \
+         UNION ALL SELECT w.v + 10 AS v, 0 AS c, w.window_start, w.window_end FROM tumble(s, at, INTERVAL '1 hour') AS w WHERE w.v > 1) AS u",
+        &ROWS,
+        &["1 | 1 | 1", "2 | 2 | 2", "5 | 5 | 3", "12 | 0 | 4", "15 | 0 | 5"],
+    );
+}
+
+/// What DataFusion can plan logically but not physically was found at the start of the job.
+#[test]
+fn what_cannot_run_is_refused_by_the_check() {
+    let refused = |select: &str| {
+        let sql = format!("CREATE MATERIALIZED VIEW out AS SELECT {select} AS x FROM tumble(s, at, INTERVAL '1 hour') AS w GROUP BY w.window_start, w.window_end");
+        run::prepare(DDL, &sql, &Tables::new()).err().expect("refused").remove(0)
+    };
+    let conflict = refused("nth_value(w.v, 2 ORDER BY w.at) AS y, nth_value(w.v, 2 ORDER BY w.k)");
+    assert_eq!(conflict.code, "S013", "{conflict}");
+    let cast = refused("TRY_CAST(CAST(sum(w.v) AS DECIMAL(20, 0)) AS BOOLEAN)");
+    assert_eq!(cast.code, "S013", "{cast}");
+}

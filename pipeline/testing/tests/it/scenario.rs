@@ -1,0 +1,118 @@
+//! Scenarios by hand: rows of one partition as JSON, a job, and the rows that have to come out, with when.
+
+use citystream_codec::{Decoder, Record};
+use citystream_model::position::Partition;
+use citystream_model::time::{Micros, Watermark};
+use citystream_operators::admit::{Gate, Verdict};
+use citystream_operators::graph::Graph;
+use citystream_sql::{CheckedJob, Tables};
+use citystream_testing::rows::{difference, render};
+use citystream_testing::run::{self, NOW};
+use std::time::Duration;
+
+/// The stream of the scenarios; out of order by at most 10 seconds.
+pub(crate) const DDL: &str = "CREATE UNBOUNDED EXTERNAL TABLE s (k TEXT, v BIGINT, x DOUBLE, at TIMESTAMP NOT NULL) STORED AS KAFKA LOCATION 's' \
+    OPTIONS ('time.column' 'at', 'time.out_of_order' '10 seconds')";
+
+/// A job over `s` that is fed by hand.
+pub(crate) struct Scenario {
+    job: CheckedJob,
+    graph: Graph,
+    gate: Gate,
+    offset: i64,
+    admitted: Vec<arrow::array::RecordBatch>,
+    output: Vec<String>,
+}
+
+/// `12:34` or `12:34:56.5` of 1 March 2026, or a whole RFC 3339 time.
+pub(crate) fn time(text: &str) -> Micros {
+    let whole = match text.len() {
+        5 => format!("2026-03-01T{text}:00Z"),
+        6..17 => format!("2026-03-01T{text}Z"),
+        _ => text.to_owned(),
+    };
+    chrono::DateTime::parse_from_rfc3339(&whole).unwrap().timestamp_micros()
+}
+
+impl Scenario {
+    /// A job with this SELECT over a stream of `partitions` partitions.
+    pub(crate) fn new(select: &str, partitions: Partition) -> Self {
+        let sql = format!("CREATE MATERIALIZED VIEW out AS {select}");
+        let job = run::prepare(DDL, &sql, &Tables::new()).unwrap_or_else(|found| panic!("{found:?}"));
+        let graph = Graph::build(job.plan.clone(), 1).unwrap();
+        let gate = Gate::new(job.streams[0].out_of_order, job.spec.lateness, 0..partitions);
+        Self { job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
+    }
+
+    /// Rows `(time, k, v)` of a partition; gives back how many were late.
+    pub(crate) fn rows(&mut self, partition: Partition, rows: &[(&str, &str, i64)]) -> usize {
+        let record = |(at, k, v): &(&str, &str, i64)| {
+            self.offset += 1;
+            let at = time(at);
+            let value = format!("{{\"at\":\"{}\",\"k\":\"{k}\",\"v\":{v},\"x\":{v}.5}}", citystream_model::time::format_time(at));
+            Record { offset: self.offset, timestamp: at, key: None, value: Some(value.into()), headers: Vec::new() }
+        };
+        let records: Vec<Record> = rows.iter().map(record).collect();
+        let decoded = Decoder::new(self.job.streams[0].clone()).decode(partition, &records, NOW).unwrap();
+        assert_eq!(decoded.rejects.len(), 0, "{:?}", decoded.rejects);
+        let verdict = self.gate.judge(partition, &decoded.event_times, records.last().map_or(0, |record| record.timestamp));
+        let admitted: Vec<bool> = match verdict {
+            Verdict::AllAdmitted => vec![true; records.len()],
+            Verdict::Mixed(verdicts) => verdicts.iter().map(Option::is_none).collect(),
+        };
+        let late = admitted.iter().filter(|admitted| !**admitted).count();
+        let batch = arrow::compute::filter_record_batch(&decoded.batch, &admitted.into()).unwrap();
+        let pushed = self.graph.push(0, &batch).unwrap();
+        self.admitted.push(batch);
+        self.take(pushed);
+        self.advance(self.gate.watermark());
+        late
+    }
+
+    /// Silence of `partition` from `since`, and heartbeats as of `now`.
+    pub(crate) fn idle(&mut self, partition: Partition, since: &str, now: &str) {
+        self.gate.at_end(partition, time(since));
+        self.gate.heartbeats(Duration::from_secs(60), time(now));
+        self.advance(self.gate.watermark());
+    }
+
+    /// The rows that came out since the last call.
+    pub(crate) fn expect(&mut self, expected: &[&str]) {
+        let found = std::mem::take(&mut self.output);
+        assert_rows(&found, expected);
+    }
+
+    /// The rest of the rows at the end; the batch twin has to agree with `all`.
+    pub(crate) fn end(mut self, rest: &[&str], all: &[&str]) {
+        self.advance(Watermark::END);
+        self.expect(rest);
+        let batch = run::batch(&self.job, vec![self.admitted]).unwrap();
+        assert_rows(&render(&batch, self.job.schema.fields().len()), all);
+    }
+
+    fn advance(&mut self, watermark: Watermark) {
+        let results = self.graph.advance(watermark).unwrap();
+        self.take(results);
+    }
+
+    fn take(&mut self, batches: Vec<arrow::array::RecordBatch>) {
+        self.output.extend(render(&batches, self.job.schema.fields().len()));
+    }
+}
+
+fn assert_rows(found: &[String], expected: &[&str]) {
+    let expected: Vec<String> = expected.iter().map(|row| (*row).replace("1T", "2026-03-01T")).collect();
+    let (more, fewer) = difference(found, &expected);
+    assert!(more.is_empty() && fewer.is_empty(), "not expected: {more:#?}\nmissing: {fewer:#?}");
+}
+
+/// All rows that a SELECT makes of these rows, live and in batch.
+pub(crate) fn check(select: &str, rows: &[(&str, &str, i64)], expected: &[&str]) {
+    let mut scenario = Scenario::new(select, 1);
+    assert_eq!(scenario.rows(0, rows), 0, "no row is late");
+    let early = std::mem::take(&mut scenario.output);
+    scenario.advance(Watermark::END);
+    scenario.output.extend(early);
+    scenario.expect(expected);
+    scenario.end(&[], expected);
+}
