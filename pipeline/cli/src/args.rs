@@ -1,7 +1,6 @@
 //! What may be typed: commands, flags, and the examples that `--help` shows.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Stream analytics for cities: SQL jobs over Kafka, exact to the bit, into Parquet tables and alerts.
@@ -109,7 +108,7 @@ pub(crate) struct RunArgs {
     pub(crate) until_caught_up: bool,
     /// Serve /metrics, /healthz and /readyz here
     #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) metrics_addr: Option<SocketAddr>,
+    pub(crate) metrics_addr: Option<String>,
     /// Most bytes of state and buffers of the process, such as 4GiB (default: 70 % of the memory there is)
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_limit: Option<String>,

@@ -55,18 +55,25 @@ const PREFIX: &str = "CITYSTREAM__";
 
 impl Config {
     /// Reads defaults, file and environment.
-    pub(crate) fn load(file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>, vars: impl Iterator<Item = (String, String)>) -> Outcome<Self> {
+    pub(crate) fn load(
+        file: Option<&Path>,
+        env: &dyn Fn(&str) -> Option<String>,
+        vars: impl Iterator<Item = (String, String)>,
+    ) -> Outcome<Self> {
         let mut settings = parse(DEFAULTS, "defaults.toml")?;
         if let Some(file) = file {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Error::job(format!("configuration file {}: cannot be read", file.display())).caused_by(error))?;
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Error::job(format!("configuration file {}: cannot be read", file.display())).caused_by(error)
+            })?;
             merge(&mut settings, parse(&text, &file.display().to_string())?);
         }
         let known = settings.clone();
         for (name, value) in vars.filter(|(name, _)| name.starts_with(PREFIX)) {
             set(&mut settings, &known, &name, &value)?;
         }
-        let config: Self = settings.try_into().map_err(|error: toml::de::Error| Error::job(format!("configuration: {}", error.message())))?;
+        let config: Self = settings
+            .try_into()
+            .map_err(|error: toml::de::Error| Error::job(format!("configuration: {}", error.message())))?;
         let mut findings = Vec::new();
         for (name, value) in &config.kafka {
             if let Err(error) = kafka::check_option(name, value) {
@@ -74,7 +81,11 @@ impl Config {
             }
         }
         findings.extend(kafka::resolve_secrets(&config.kafka, env).err().map(|error| error.to_string()));
-        if findings.is_empty() { Ok(config) } else { Err(Error::job(format!("configuration, [kafka]: {}", findings.join("; "))).into()) }
+        if findings.is_empty() {
+            Ok(config)
+        } else {
+            Err(Error::job(format!("configuration, [kafka]: {}", findings.join("; "))).into())
+        }
     }
 
     /// The settings with the flags that every command has.
@@ -85,8 +96,13 @@ impl Config {
         if let Some(format) = flags.log_format {
             self.log.format = if format == LogFormat::Json { "json" } else { "text" }.to_owned();
         }
+        crate::logging::check(&self.log.level)?;
         if !["text", "json"].contains(&self.log.format.as_str()) {
-            return Err(Error::job(format!("configuration, log.format: found '{}', expected 'text' or 'json'", self.log.format)).into());
+            return Err(Error::job(format!(
+                "configuration, log.format: found '{}', expected 'text' or 'json'",
+                self.log.format
+            ))
+            .into());
         }
         Ok(self)
     }
@@ -96,7 +112,11 @@ impl Config {
 pub(crate) fn required(flag: Option<String>, setting: &str, name: &str) -> Outcome<String> {
     match flag.or_else(|| (!setting.is_empty()).then(|| setting.to_owned())) {
         Some(value) => Ok(value),
-        None => Err(Error::job(format!("--{name} is missing; give the flag, or set {} in section [run] of the configuration", name.replace('-', "_"))).into()),
+        None => Err(Error::job(format!(
+            "--{name} is missing; give the flag, or set {} in section [run] of the configuration",
+            name.replace('-', "_")
+        ))
+        .into()),
     }
 }
 
@@ -105,7 +125,12 @@ fn parse(text: &str, name: &str) -> Outcome<Table> {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
         let line = before.matches('\n').count() as u64 + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
-        let finding = Diagnostic::new("C001", (line, column), error.message().replace('\n', ", "), "see the commented defaults in pipeline/cli/src/defaults.toml");
+        let finding = Diagnostic::new(
+            "C001",
+            (line, column),
+            error.message().replace('\n', ", "),
+            "see the commented defaults in pipeline/cli/src/defaults.toml",
+        );
         Failure::Findings(vec![finding.in_file(name)])
     })
 }
@@ -126,12 +151,20 @@ fn set(settings: &mut Table, known: &Table, variable: &str, value: &str) -> Outc
     let (section, key) = path.split_once("__").ok_or_else(|| wrong("expected CITYSTREAM__SECTION__KEY".to_owned()))?;
     let sections: Vec<&str> = known.keys().map(String::as_str).collect();
     let Some(Value::Table(table)) = settings.get_mut(section) else {
-        let near = nearest(section, sections.iter().copied()).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+        let near = nearest(section, sections.iter().copied())
+            .map(|near| format!("; did you mean '{near}'?"))
+            .unwrap_or_default();
         return Err(wrong(format!("no section '{section}', expected one of {}{near}", sections.join(", "))));
     };
     let key = if section == "kafka" { key.replace('_', ".") } else { key.to_owned() };
     let value = match table.get(&key) {
-        Some(Value::Array(_)) => Value::Array(value.split(',').filter(|part| !part.is_empty()).map(|part| Value::String(part.trim().to_owned())).collect()),
+        Some(Value::Array(_)) => Value::Array(
+            value
+                .split(',')
+                .filter(|part| !part.is_empty())
+                .map(|part| Value::String(part.trim().to_owned()))
+                .collect(),
+        ),
         _ => Value::String(value.to_owned()),
     };
     table.insert(key, value);
@@ -156,7 +189,11 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_file() {
-        let config = load("[run]\nbrokers = 'file:1'\nfrom = 'latest'", &[("CITYSTREAM__RUN__BROKERS", "env:2"), ("CITYSTREAM__KAFKA__SECURITY_PROTOCOL", "SSL")]).unwrap();
+        let config = load(
+            "[run]\nbrokers = 'file:1'\nfrom = 'latest'",
+            &[("CITYSTREAM__RUN__BROKERS", "env:2"), ("CITYSTREAM__KAFKA__SECURITY_PROTOCOL", "SSL")],
+        )
+        .unwrap();
         assert_eq!((config.run.brokers.as_str(), config.run.from.as_str()), ("env:2", "latest"));
         assert_eq!(config.kafka["security.protocol"], "SSL");
     }

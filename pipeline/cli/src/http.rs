@@ -24,9 +24,12 @@ pub(crate) struct Pages {
 /// [`citystream_model::ErrorKind::Unavailable`] when the port is taken.
 pub(crate) fn serve(address: SocketAddr, pages: Pages, handle: &Handle) -> Result<SocketAddr> {
     let listener = handle.block_on(tokio::net::TcpListener::bind(address)).map_err(|error| {
-        Error::unavailable(format!("cannot listen on {address}; choose another --metrics-addr")).permanent().caused_by(error)
+        Error::unavailable(format!("cannot listen on {address}; choose another --metrics-addr"))
+            .permanent()
+            .caused_by(error)
     })?;
-    let bound = listener.local_addr().map_err(|error| Error::unavailable("address of the metrics page").caused_by(error))?;
+    let bound =
+        listener.local_addr().map_err(|error| Error::unavailable("address of the metrics page").caused_by(error))?;
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
@@ -56,5 +59,9 @@ async fn ready(State(pages): State<Pages>) -> Response {
         JobState::Failed(detail) => Some(format!("{name}: failed: {detail}")),
     });
     let waiting: Vec<String> = waiting.collect();
-    if waiting.is_empty() { "ready\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n") + "\n").into_response() }
+    if waiting.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n") + "\n").into_response()
+    }
 }

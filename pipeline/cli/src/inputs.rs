@@ -20,7 +20,10 @@ const CHUNK: usize = 8_192;
 /// # Errors
 /// [`citystream_model::ErrorKind::Job`] when the file cannot be read.
 pub(crate) fn lines(path: &Path, timestamp: Micros) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
-    let unreadable = { let path = path.display().to_string(); move |error: std::io::Error| Error::job(format!("input '{path}': cannot be read")).caused_by(error) };
+    let unreadable = {
+        let path = path.display().to_string();
+        move |error: std::io::Error| Error::job(format!("input '{path}': cannot be read")).caused_by(error)
+    };
     let mut reader = BufReader::new(File::open(path).map_err(&unreadable)?);
     let mut offset = 0;
     Ok(std::iter::from_fn(move || {
@@ -49,13 +52,24 @@ pub(crate) fn lines(path: &Path, timestamp: Micros) -> Result<impl Iterator<Item
 ///
 /// # Errors
 /// The file cannot be read, or the stream's time is the Kafka time, which a file has not.
-pub(crate) fn decode_file(stream: &Arc<Stream>, path: &Path, now: Micros, take: &mut dyn FnMut(Decoded) -> Result<()>) -> Result<()> {
+pub(crate) fn decode_file(
+    stream: &Arc<Stream>,
+    path: &Path,
+    now: Micros,
+    take: &mut dyn FnMut(Decoded) -> Result<()>,
+) -> Result<()> {
     if stream.time_column == TIMESTAMP {
-        return Err(Error::job(format!("input of stream '{}': its time is the Kafka record time, which a file has not; batch needs a time column", stream.name)));
+        return Err(Error::job(format!(
+            "input of stream '{}': its time is the Kafka record time, which a file has not; batch needs a time column",
+            stream.name
+        )));
     }
     let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-    let (stream, records): (_, Box<dyn Iterator<Item = Result<Record>>>) =
-        if is_parquet { (Arc::new(flat(stream)), Box::new(rows(path)?)) } else { (Arc::clone(stream), Box::new(lines(path, MAX_EVENT_TIME)?)) };
+    let (stream, records): (_, Box<dyn Iterator<Item = Result<Record>>>) = if is_parquet {
+        (Arc::new(flat(stream)), Box::new(rows(path)?))
+    } else {
+        (Arc::clone(stream), Box::new(lines(path, MAX_EVENT_TIME)?))
+    };
     let decoder = Decoder::new(stream);
     let mut records = records.peekable();
     while records.peek().is_some() {
@@ -71,7 +85,8 @@ pub(crate) fn decode_file(stream: &Arc<Stream>, path: &Path, now: Micros, take: 
 /// The rows of a Parquet file as records of JSON.
 fn rows(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
     let name = path.display().to_string();
-    let unreadable = move |error: &dyn std::fmt::Display| Error::job(format!("input '{name}': cannot be read: {error}"));
+    let unreadable =
+        move |error: &dyn std::fmt::Display| Error::job(format!("input '{name}': cannot be read: {error}"));
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(&error))?;
     let encoder = RowEncoder::new(builder.schema(), &[])?;
@@ -81,7 +96,9 @@ fn rows(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
         Ok(rows) => rows.into_iter().map(|row| Ok(Bytes::from(row.value))).collect(),
         Err(error) => vec![Err(error)],
     });
-    Ok((0..).zip(values).map(|(offset, value)| Ok(Record { offset, timestamp: MAX_EVENT_TIME, key: None, value: Some(value?), headers: Vec::new() })))
+    Ok((0..).zip(values).map(|(offset, value)| {
+        Ok(Record { offset, timestamp: MAX_EVENT_TIME, key: None, value: Some(value?), headers: Vec::new() })
+    }))
 }
 
 /// The stream as a Parquet file holds it: a column per column, times as times.

@@ -24,8 +24,12 @@ pub(crate) fn schemas(folder: &Path, connectors: &dyn Connectors, handle: &Handl
         match load(table, handle) {
             Ok(loaded) => drop(tables.insert(name.clone(), loaded)),
             Err(error) => {
-                let file = files.iter().find(|file| file.text.contains(name.as_str())).map_or("", |file| file.name.as_str());
-                findings.push(Diagnostic::new("S022", (1, 1), error.to_string(), "check LOCATION and the declared columns").in_file(file));
+                let file =
+                    files.iter().find(|file| file.text.contains(name.as_str())).map_or("", |file| file.name.as_str());
+                findings.push(
+                    Diagnostic::new("S022", (1, 1), error.to_string(), "check LOCATION and the declared columns")
+                        .in_file(file),
+                );
             }
         }
     }
@@ -40,20 +44,30 @@ pub(crate) fn jobs(files: &[PathBuf], schemas: &Schemas, connectors: &dyn Connec
 
 fn declarations(folder: &Path) -> Outcome<Vec<SqlFile>> {
     let listed = std::fs::read_dir(folder).map_err(|error| {
-        Error::job(format!("schemas folder '{}': cannot be read, expected a folder with a subfolder per stream and table", folder.display())).caused_by(error)
+        Error::job(format!(
+            "schemas folder '{}': cannot be read, expected a folder with a subfolder per stream and table",
+            folder.display()
+        ))
+        .caused_by(error)
     })?;
-    let mut folders: Vec<PathBuf> = listed.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<PathBuf> =
+        listed.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).collect();
     folders.sort();
     let candidates = folders.iter().flat_map(|folder| [folder.join("stream.sql"), folder.join("table.sql")]);
     let files = candidates.filter(|path| path.is_file()).map(|path| read(&path)).collect::<Outcome<Vec<_>>>()?;
     if files.is_empty() {
-        return Err(Error::job(format!("schemas folder '{}': found no <name>/stream.sql and no <name>/table.sql in it", folder.display())).into());
+        return Err(Error::job(format!(
+            "schemas folder '{}': found no <name>/stream.sql and no <name>/table.sql in it",
+            folder.display()
+        ))
+        .into());
     }
     Ok(files)
 }
 
 fn read(path: &Path) -> Outcome<SqlFile> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::job(format!("file '{}': cannot be read", path.display())).caused_by(error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::job(format!("file '{}': cannot be read", path.display())).caused_by(error))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     Ok(SqlFile { name: path.display().to_string(), folder, text })
 }

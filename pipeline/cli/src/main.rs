@@ -14,6 +14,7 @@ mod memory;
 mod progress;
 mod report;
 mod samples;
+mod start;
 mod tables;
 mod wire;
 
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let config = config::Config::load(cli.global.config.as_deref(), &|name| std::env::var(name).ok(), std::env::vars())?;
+    let config =
+        config::Config::load(cli.global.config.as_deref(), &|name| std::env::var(name).ok(), std::env::vars())?;
     let config = config.with_flags(&cli.global)?;
     let screen = logging::start(&config.log);
     let context = command::Context::new(config, cli.global.output, screen)?;

@@ -69,11 +69,21 @@ impl Progress {
 
 /// One line: `corridor_flow_15m running  15,168 rows  9,100/s  lag 0  watermark ... (held by ...)  published 3,820 rows in 9 files`.
 fn line(name: &str, status: &Status, rate: f64) -> String {
-    let held = status.held_back_by.as_ref().map(|(stream, partition)| format!(" (held by {stream}/{partition})")).unwrap_or_default();
-    let (rows, files) = status.published.values().fold((0, 0), |(rows, files), totals| (rows + totals.rows, files + totals.files));
+    let held = status
+        .held_back_by
+        .as_ref()
+        .map(|(stream, partition)| format!(" (held by {stream}/{partition})"))
+        .unwrap_or_default();
+    let (rows, files) =
+        status.published.values().fold((0, 0), |(rows, files), totals| (rows + totals.rows, files + totals.files));
     format!(
-        "{name} {}  {} rows  {rate:.0}/s  lag {}  watermark {}{held}  late {}  rejected {}  published {rows} rows in {files} parts",
-        state(status), status.read, status.lag, watermark(status), status.late, status.rejected
+        "{name} {}  {} rows  {rate:.0}/s  lag {}  watermark {}{held}  late {}  rejected {}  published {rows} rows in {files} files",
+        state(status),
+        status.read,
+        status.lag,
+        watermark(status),
+        status.late,
+        status.rejected
     )
 }
 

@@ -22,13 +22,36 @@ pub(crate) fn print(jobs: &[JobReport], format: OutputFormat) {
 }
 
 fn as_json(job: &JobReport) -> Value {
-    let Status { read, admitted, late, rejected, tombstones, results, published, .. } = &job.status;
+    let Status {
+        read,
+        admitted,
+        late,
+        rejected,
+        rejected_reasons,
+        tombstones,
+        expression_errors,
+        results,
+        published,
+        ..
+    } = &job.status;
     let sinks: serde_json::Map<String, Value> = published
         .iter()
-        .map(|(sink, Totals { rows, files, bytes })| (sink.clone(), json!({"rows": rows, "files": files, "bytes": bytes})))
+        .map(|(sink, Totals { rows, files, bytes })| {
+            // Messages of a topic are no files.
+            let totals = if is_topic(sink) {
+                json!({"rows": rows, "bytes": bytes})
+            } else {
+                json!({"rows": rows, "files": files, "bytes": bytes})
+            };
+            (sink.clone(), totals)
+        })
         .collect();
     json!({"job": job.name, "state": job.state, "read": read, "admitted": admitted, "late": late, "rejected": rejected,
-        "tombstones": tombstones, "results": results, "sinks": sinks})
+        "rejected_reasons": rejected_reasons, "tombstones": tombstones, "expression_errors": expression_errors, "results": results, "sinks": sinks})
+}
+
+fn is_topic(sink: &str) -> bool {
+    sink.starts_with("kafka:")
 }
 
 fn as_text(jobs: &[JobReport]) -> String {
@@ -42,13 +65,22 @@ fn as_text(jobs: &[JobReport]) -> String {
         }
         for (sink, totals) in published {
             let [name, read, late, rejected] = cells;
-            // Messages of a topic are no files.
-            let files = if sink.starts_with("kafka:") { "-".to_owned() } else { totals.files.to_string() };
-            lines.push([name, read, late, rejected, sink.clone(), totals.rows.to_string(), files, totals.bytes.to_string()]);
+            let files = if is_topic(sink) { "-".to_owned() } else { totals.files.to_string() };
+            lines.push([
+                name,
+                read,
+                late,
+                rejected,
+                sink.clone(),
+                totals.rows.to_string(),
+                files,
+                totals.bytes.to_string(),
+            ]);
             cells = Default::default();
         }
     }
-    let widths: Vec<usize> = (0..8).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..8).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for line in lines {
         let cells = line.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {

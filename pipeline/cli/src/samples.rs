@@ -63,13 +63,13 @@ impl Sending<'_> {
         // A shuffle needs all rows; otherwise a large file goes through in parts.
         let chunk = if self.shuffle.is_some() { usize::MAX } else { CHUNK };
         let mut last_time = 0;
-        while records.peek().is_some() && !self.stop.is_set() {
+        'sending: while records.peek().is_some() && !self.stop.is_set() {
             let records = records.by_ref().take(chunk).collect::<Result<Vec<_>>>()?;
             for row in self.order(self.rows(&records, &mut last_time)?) {
                 let due = self.due(*first.get_or_insert(row.at), row.at, sent);
                 while let Some(wait) = due.checked_sub(started.elapsed()).filter(|wait| !wait.is_zero()) {
                     if self.stop.wait(wait) {
-                        return Ok(sent);
+                        break 'sending;
                     }
                 }
                 producer.send(&self.stream.topic, None, row.key.as_deref(), Some(&row.value), &[], None)?;
@@ -96,7 +96,10 @@ impl Sending<'_> {
     /// Keys and event times of lines; a line that cannot be read is sent all the same, without a key.
     fn rows(&self, records: &[citystream_codec::Record], last_time: &mut Micros) -> Result<Vec<Row>> {
         let decoded = Decoder::new(Arc::clone(self.stream)).decode(0, records, MAX_EVENT_TIME)?;
-        let offsets = decoded.batch.column_by_name(OFFSET).and_then(|column| column.as_any().downcast_ref::<arrow::array::Int64Array>());
+        let offsets = decoded
+            .batch
+            .column_by_name(OFFSET)
+            .and_then(|column| column.as_any().downcast_ref::<arrow::array::Int64Array>());
         let offsets = offsets.ok_or_else(|| Error::internal("decoded rows have no offset"))?;
         let keys: Vec<Option<Vec<u8>>> = match self.key {
             None => vec![None; decoded.batch.num_rows()],
@@ -119,7 +122,8 @@ impl Sending<'_> {
     fn order(&self, rows: Vec<Row>) -> Vec<Row> {
         let Some((within, seed)) = self.shuffle else { return rows };
         let mut random = StdRng::seed_from_u64(seed);
-        let mut delayed: Vec<(Micros, Row)> = rows.into_iter().map(|row| (row.at.saturating_add(random.random_range(0..=within)), row)).collect();
+        let mut delayed: Vec<(Micros, Row)> =
+            rows.into_iter().map(|row| (row.at.saturating_add(random.random_range(0..=within)), row)).collect();
         delayed.sort_by_key(|(due, _)| *due);
         delayed.into_iter().map(|(_, row)| row).collect()
     }

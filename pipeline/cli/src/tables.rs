@@ -2,15 +2,18 @@
 
 use crate::args::IfExists;
 use crate::exit::Outcome;
+use crate::start;
 use crate::wire::rejects_table;
 use citystream_connect::files::{holds_rows, open_store, remove_table};
 use citystream_model::job::JobSpec;
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock};
 use citystream_model::{Error, Result};
+use citystream_runtime::stop::Stop;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 
 /// A folder or an object store below which tables are written.
@@ -33,16 +36,30 @@ impl DataDir {
     ///
     /// # Errors
     /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
-    pub(crate) fn open(written: &str, handle: Handle) -> Result<Self> {
+    pub(crate) fn open(written: &str, handle: Handle, stop: &Stop) -> Result<Self> {
         let (store, prefix) = open_store(written)?;
         let run_id = format!("{:x}-{:x}", SystemClock.now(), std::process::id());
         let probe = prefix.clone().join("_probe").join(run_id.as_str());
-        let tried = handle.block_on(async {
-            store.put(&probe, "writable".into()).await?;
-            store.delete(&probe).await
-        });
+        let deadline = Instant::now() + start::BUDGET;
+        // Each try waits within the store's client, where the store does not answer.
+        let tried = loop {
+            let tried = handle.block_on(async {
+                store.put(&probe, "writable".into()).await?;
+                store.delete(&probe).await
+            });
+            match tried {
+                Err(error) if is_silent(&error, written) && Instant::now() < deadline && !stop.is_set() => {
+                    tracing::warn!(data_dir = written, "the object store does not answer, trying again");
+                }
+                tried => break tried,
+            }
+        };
         tried.map_err(|error| {
-            let message = format!("data folder '{written}' cannot be written; check that it exists, that the disk is not full and that the process may write there");
+            let message = if is_silent(&error, written) {
+                format!("data folder '{written}': the object store does not answer; check AWS_ENDPOINT_URL, the network and the bucket")
+            } else {
+                format!("data folder '{written}' cannot be written; check that it exists, that it is not full and that the process may write there")
+            };
             Error::unavailable(message).permanent().caused_by(error)
         })?;
         if !written.contains("://") {
@@ -65,34 +82,55 @@ impl DataDir {
 
     /// The folder of a table, for people.
     pub(crate) fn display(&self, target: &str) -> String {
-        if target.contains("://") { target.to_owned() } else { format!("{}/{target}", self.written.trim_end_matches('/')) }
+        if target.contains("://") {
+            target.to_owned()
+        } else {
+            format!("{}/{target}", self.written.trim_end_matches('/'))
+        }
     }
 
-    /// Refuses tables that hold rows, or removes all tables of the job, or does nothing.
-    ///
-    /// `targets` are the job's own tables.
-    pub(crate) fn prepare(&self, spec: &JobSpec, targets: &[String], streams: &[Arc<Stream>], if_exists: IfExists) -> Outcome {
-        if if_exists == IfExists::Append {
+    /// Refuses `targets`, the tables of a job, when one holds rows; only where `if_exists` says so.
+    pub(crate) fn check_empty(&self, spec: &JobSpec, targets: &[String], if_exists: IfExists) -> Outcome {
+        if if_exists != IfExists::Error {
             return Ok(());
         }
-        if if_exists == IfExists::Error {
-            for target in targets {
-                let (store, path) = self.table(target)?;
-                if holds_rows(&store, &path, &self.handle)? {
-                    let message = format!("table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir", self.display(target), spec.name);
-                    return Err(Error::job(message).into());
-                }
+        for target in targets {
+            let (store, path) = self.table(target)?;
+            if holds_rows(&store, &path, &self.handle)? {
+                let message = format!(
+                    "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
+                    self.display(target),
+                    spec.name
+                );
+                return Err(Error::job(message).into());
             }
+        }
+        Ok(())
+    }
+
+    /// Removes all tables of a job, those of late rows and rejects too; only where `if_exists` says so.
+    ///
+    /// Not before the job can start: what is there is worth more than a job that fails at once.
+    ///
+    /// # Errors
+    /// A table cannot be removed.
+    pub(crate) fn replace(&self, spec: &JobSpec, streams: &[Arc<Stream>], if_exists: IfExists) -> Result<()> {
+        if if_exists != IfExists::Replace {
             return Ok(());
         }
         let late = streams.iter().map(|stream| spec.late_table(&stream.name, streams.len()));
         let rejects = streams.iter().map(|stream| rejects_table(spec, stream));
-        for target in targets.iter().cloned().chain(late).chain(rejects) {
+        for target in targets(spec).into_iter().chain(late).chain(rejects) {
             let (store, path) = self.table(&target)?;
             remove_table(&store, &path, &self.handle)?;
         }
         Ok(())
     }
+}
+
+/// True for an object store that did not answer, which may pass.
+fn is_silent(error: &object_store::Error, written: &str) -> bool {
+    written.contains("://") && matches!(error, object_store::Error::Generic { .. })
 }
 
 /// The tables among the sinks of a job.
@@ -107,6 +145,9 @@ pub(crate) fn if_exists(flag: Option<IfExists>, setting: &str) -> Outcome<IfExis
         (None, "" | "error") => Ok(IfExists::Error),
         (None, "append") => Ok(IfExists::Append),
         (None, "replace") => Ok(IfExists::Replace),
-        (None, other) => Err(Error::job(format!("configuration, run.if_exists: found '{other}', expected 'error', 'append' or 'replace'")).into()),
+        (None, other) => Err(Error::job(format!(
+            "configuration, run.if_exists: found '{other}', expected 'error', 'append' or 'replace'"
+        ))
+        .into()),
     }
 }

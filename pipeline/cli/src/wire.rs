@@ -1,6 +1,9 @@
 //! Joins the crates: connectors for the checker, and a running job from a checked one. The only file that sees all.
 
+use crate::args::IfExists;
+use crate::start::Patience;
 use crate::tables::DataDir;
+use arrow::datatypes::SchemaRef;
 use citystream_connect::kafka::{self, KafkaClient, KafkaSink, KafkaSource};
 use citystream_connect::{Sink, files};
 use citystream_model::catalog::Connectors;
@@ -19,10 +22,6 @@ use citystream_runtime::stop::Stop;
 use citystream_sql::CheckedJob;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long an unreachable broker or store is tried at the start.
-pub(crate) const START_BUDGET: Duration = Duration::from_secs(30);
 
 /// The sinks that exist: one plain list.
 const SINKS: [&str; 2] = ["parquet", "kafka"];
@@ -41,6 +40,7 @@ pub(crate) struct Shared {
     /// Options of every Kafka client, secrets still as `${ENV_NAME}`.
     pub(crate) kafka: BTreeMap<String, String>,
     pub(crate) data: DataDir,
+    pub(crate) if_exists: IfExists,
     pub(crate) from: StartFrom,
     pub(crate) until_caught_up: bool,
     /// Most bytes of a job that does not say so itself.
@@ -76,24 +76,31 @@ impl Shared {
         Ok(KafkaClient::new(self.brokers.clone(), secrets))
     }
 
-    /// Connects a checked job.
+    /// Connects a checked job; sinks first, so that one that cannot be written is known before a record is read.
     ///
     /// # Errors
     /// A broker, topic or folder that cannot be used.
     pub(crate) fn open(&self, job: CheckedJob, status: StatusBoard) -> Result<Job> {
         let CheckedJob { spec, streams, schema, plan, errors, .. } = job;
         let output = plan.output.clone();
+        let patience = Patience::new(&spec.name, &self.stop, &status);
+        let sinks =
+            spec.sinks.iter().map(|sink| self.sink(&spec, sink, &schema, &patience)).collect::<Result<Vec<_>>>()?;
+        let late = streams.iter().map(|stream| self.data.late(&spec, stream, streams.len())).collect::<Result<_>>()?;
+        let rejects = streams.iter().map(|stream| self.data.rejects(&spec, stream)).collect::<Result<_>>()?;
         let mut inputs = Vec::new();
         for stream in &streams {
             let client = self.client(Some(stream))?;
-            let source = KafkaSource::open(&client, &stream.topic, &self.from, START_BUDGET)?;
+            let source = patience.open(|budget| KafkaSource::open(&client, &stream.topic, &self.from, budget))?;
             let input = Input::new(Arc::clone(stream), Box::new(source), spec.lateness, self.until_caught_up);
-            input.source.partitions().into_iter().for_each(|partition| self.metrics.start_partition(&spec.name, &stream.name, partition));
+            input
+                .source
+                .partitions()
+                .into_iter()
+                .for_each(|partition| self.metrics.start_partition(&spec.name, &stream.name, partition));
             inputs.push(input);
         }
-        let sinks = spec.sinks.iter().map(|sink| self.sink(&spec, sink, &schema)).collect::<Result<Vec<_>>>()?;
-        let late = streams.iter().map(|stream| self.data.late(&spec, stream, streams.len())).collect::<Result<_>>()?;
-        let rejects = streams.iter().map(|stream| self.data.rejects(&spec, stream)).collect::<Result<_>>()?;
+        self.data.replace(&spec, &streams, self.if_exists)?;
         let with_ids = sinks.iter().any(|sink| sink.wants_ids());
         Ok(Job {
             memory_limit: spec.memory_limit.unwrap_or(self.memory_limit),
@@ -114,11 +121,19 @@ impl Shared {
         })
     }
 
-    fn sink(&self, spec: &JobSpec, sink: &SinkRef, schema: &arrow::datatypes::SchemaRef) -> Result<Box<dyn Sink>> {
+    fn sink(
+        &self,
+        spec: &JobSpec,
+        sink: &SinkRef,
+        schema: &SchemaRef,
+        patience: &Patience<'_>,
+    ) -> Result<Box<dyn Sink>> {
         match sink.scheme.as_str() {
             "parquet" => self.data.parquet(spec, &sink.target, schema, spec.partition_by.clone()),
             "kafka" => {
-                let sink = KafkaSink::open(&self.client(None)?, &spec.name, &sink.target, &spec.key, schema, START_BUDGET)?;
+                let client = self.client(None)?;
+                let sink = patience
+                    .open(|budget| KafkaSink::open(&client, &spec.name, &sink.target, &spec.key, schema, budget))?;
                 Ok(Box::new(sink))
             }
             other => Err(Error::internal(format!("no sink of scheme '{other}'"))),
@@ -133,7 +148,13 @@ impl DataDir {
     ///
     /// # Errors
     /// The folder or store cannot be used.
-    pub(crate) fn parquet(&self, spec: &JobSpec, target: &str, schema: &arrow::datatypes::SchemaRef, partition_by: PartitionBy) -> Result<Box<dyn Sink>> {
+    pub(crate) fn parquet(
+        &self,
+        spec: &JobSpec,
+        target: &str,
+        schema: &SchemaRef,
+        partition_by: PartitionBy,
+    ) -> Result<Box<dyn Sink>> {
         let (store, prefix) = self.table(target)?;
         let config = files::ParquetConfig {
             store,
@@ -157,7 +178,9 @@ impl DataDir {
     pub(crate) fn late(&self, spec: &JobSpec, stream: &Stream, streams: usize) -> Result<Option<Box<dyn Sink>>> {
         match spec.late {
             LatePolicy::Drop => Ok(None),
-            LatePolicy::Table => self.parquet(spec, &spec.late_table(&stream.name, streams), &late_schema(stream), PartitionBy::Day).map(Some),
+            LatePolicy::Table => self
+                .parquet(spec, &spec.late_table(&stream.name, streams), &late_schema(stream), PartitionBy::Day)
+                .map(Some),
         }
     }
 

@@ -176,10 +176,10 @@ impl Source for MemorySource {
     fn lag(&mut self) -> BTreeMap<Partition, i64> {
         let mut lag: BTreeMap<Partition, i64> = self.partitions.iter().map(|partition| (*partition, 0)).collect();
         for event in &self.script {
-            if let SourceEvent::Records { partition, records } = event {
-                if let Some(lag) = lag.get_mut(partition) {
-                    *lag += i64::try_from(records.len()).unwrap_or(i64::MAX);
-                }
+            if let SourceEvent::Records { partition, records } = event
+                && let Some(lag) = lag.get_mut(partition)
+            {
+                *lag += i64::try_from(records.len()).unwrap_or(i64::MAX);
             }
         }
         lag

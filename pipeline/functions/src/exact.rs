@@ -55,7 +55,7 @@ struct Exact {
     errors: ExpressionErrors,
 }
 
-/// The exact aggregates; registering them replaces DataFusion's. A sum that does not fit its type counts in `errors`.
+/// The exact aggregates, with `min` and `max`; registering them replaces DataFusion's. A sum that does not fit its type counts in `errors`.
 pub fn aggregates(errors: &ExpressionErrors) -> Vec<Arc<AggregateUDF>> {
     let spread = |sample, root| Finish::Spread(Spread { sample, root });
     [
@@ -68,6 +68,7 @@ pub fn aggregates(errors: &ExpressionErrors) -> Vec<Arc<AggregateUDF>> {
     ]
     .into_iter()
     .map(|(finish, builtin)| Arc::new(AggregateUDF::from(Exact { finish, builtin, errors: errors.clone() })))
+    .chain(crate::extremes::extremes())
     .collect()
 }
 

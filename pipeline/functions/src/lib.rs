@@ -16,6 +16,7 @@
 
 mod errors;
 pub mod exact;
+mod extremes;
 pub mod on_error;
 mod sensitivity;
 pub mod window;

@@ -51,7 +51,10 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
     let missing = |error: &dyn std::fmt::Display| wrong(table, &format!("cannot be read: {error}"));
     let (folder, name) = location.rsplit_once('/').unwrap_or((".", location));
     if !location.contains("://") && !std::path::Path::new(location).exists() {
-        return Err(wrong(table, "there is no such file or folder; a relative LOCATION starts at the folder of its table.sql"));
+        return Err(wrong(
+            table,
+            "there is no such file or folder; a relative LOCATION starts at the folder of its table.sql",
+        ));
     }
     let (store, prefix) = open_store(folder)?;
     let path = prefix.join(name);
@@ -60,7 +63,8 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
         Err(_) => {
             let ending = if table.format == TableFormat::Parquet { ".parquet" } else { ".csv" };
             let files: Vec<_> = store.list(Some(&path)).try_collect().await.map_err(|error| missing(&error))?;
-            let mut paths: Vec<_> = files.into_iter().map(|file| file.location).filter(|path| path.as_ref().ends_with(ending)).collect();
+            let mut paths: Vec<_> =
+                files.into_iter().map(|file| file.location).filter(|path| path.as_ref().ends_with(ending)).collect();
             paths.sort();
             paths
         }
@@ -72,7 +76,8 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
         if total > MAX_BYTES {
             return Err(wrong(table, &format!("holds more than {MAX_BYTES} bytes, and every job keeps it in memory")));
         }
-        let bytes = store.get(&path).await.map_err(|error| missing(&error))?.bytes().await.map_err(|error| missing(&error))?;
+        let bytes =
+            store.get(&path).await.map_err(|error| missing(&error))?.bytes().await.map_err(|error| missing(&error))?;
         files.push((path.to_string(), bytes));
     }
     Ok(files)
@@ -81,8 +86,10 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
 fn csv(table: &Table, bytes: Bytes, has_header: bool, delimiter: u8) -> Result<Loaded> {
     let declared = table.schema.clone().ok_or_else(|| wrong(table, "a CSV table needs declared columns"))?;
     let file_schema = if has_header { header(table, &bytes, &declared, delimiter)? } else { Arc::clone(&declared) };
-    let reader = ReaderBuilder::new(file_schema).with_header(has_header).with_delimiter(delimiter).build(Cursor::new(bytes));
-    let batches = reader.and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| wrong(table, &error.to_string()))?;
+    let reader =
+        ReaderBuilder::new(file_schema).with_header(has_header).with_delimiter(delimiter).build(Cursor::new(bytes));
+    let batches =
+        reader.and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| wrong(table, &error.to_string()))?;
     let batches = batches.iter().map(|batch| select(table, batch, &declared)).collect::<Result<_>>()?;
     Ok((declared, batches))
 }
@@ -96,13 +103,21 @@ fn header(table: &Table, bytes: &Bytes, declared: &SchemaRef, delimiter: u8) -> 
         .map_err(|error| wrong(table, &error.to_string()))?;
     let names: Vec<&str> = found.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(absent) = declared.fields().iter().find(|field| !names.contains(&field.name().as_str())) {
-        let hint = nearest(absent.name(), names.iter().copied()).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-        return Err(wrong(table, &format!("the first line has no column '{}', it has {}{hint}", absent.name(), names.join(", "))));
+        let hint = nearest(absent.name(), names.iter().copied())
+            .map(|near| format!("; did you mean '{near}'?"))
+            .unwrap_or_default();
+        return Err(wrong(
+            table,
+            &format!("the first line has no column '{}', it has {}{hint}", absent.name(), names.join(", ")),
+        ));
     }
     let fields = found.fields().iter().map(|field| {
-        let text = || Arc::new(field.as_ref().clone().with_data_type(arrow::datatypes::DataType::Utf8).with_nullable(true));
+        let text =
+            || Arc::new(field.as_ref().clone().with_data_type(arrow::datatypes::DataType::Utf8).with_nullable(true));
         // Whether a null is allowed is checked for all rows at once, with a message of ours.
-        declared.field_with_name(field.name()).map_or_else(|_| text(), |field| Arc::new(field.clone().with_nullable(true)))
+        declared
+            .field_with_name(field.name())
+            .map_or_else(|_| text(), |field| Arc::new(field.clone().with_nullable(true)))
     });
     Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
@@ -111,7 +126,11 @@ fn parquet(table: &Table, bytes: Bytes) -> Result<Loaded> {
     let failed = |error: parquet::errors::ParquetError| wrong(table, &error.to_string());
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(failed)?;
     let found = Arc::clone(builder.schema());
-    let batches = builder.build().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(table, &error.to_string()))?;
+    let batches = builder
+        .build()
+        .map_err(failed)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| wrong(table, &error.to_string()))?;
     let schema = table.schema.clone().unwrap_or(found);
     let batches = batches.iter().map(|batch| select(table, batch, &schema)).collect::<Result<_>>()?;
     Ok((schema, batches))
@@ -120,12 +139,17 @@ fn parquet(table: &Table, bytes: Bytes) -> Result<Loaded> {
 /// The declared columns of a batch, in the declared order and types.
 fn select(table: &Table, batch: &RecordBatch, declared: &SchemaRef) -> Result<RecordBatch> {
     let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef> {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| wrong(table, &format!("the file has no column '{}'", field.name())))?;
+        let column = batch
+            .column_by_name(field.name())
+            .ok_or_else(|| wrong(table, &format!("the file has no column '{}'", field.name())))?;
         let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
         let cast = arrow::compute::cast_with_options(column, field.data_type(), &options);
         let cast = cast.map_err(|error| wrong(table, &format!("column '{}': {error}", field.name())))?;
         if !field.is_nullable() && cast.null_count() > 0 {
-            return Err(wrong(table, &format!("column '{}' is declared NOT NULL and {} rows have no value", field.name(), cast.null_count())));
+            return Err(wrong(
+                table,
+                &format!("column '{}' is declared NOT NULL and {} rows have no value", field.name(), cast.null_count()),
+            ));
         }
         Ok(cast)
     };

@@ -23,7 +23,12 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A finding at `line:column` of a text whose file is named later by [`Diagnostic::in_file`].
-    pub fn new(code: &'static str, (line, column): (u64, u64), message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn new(
+        code: &'static str,
+        (line, column): (u64, u64),
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { code, file: String::new(), line, column, message: message.into(), help: help.into() }
     }
 

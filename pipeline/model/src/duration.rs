@@ -12,7 +12,9 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
         .into_iter()
         .try_fold(0u64, |total, (number, unit)| {
             let scale = duration_unit(&unit).ok_or_else(|| {
-                Error::job(format!("unknown unit '{unit}' in '{text}', expected ms, seconds, minutes, hours, days or weeks"))
+                Error::job(format!(
+                    "unknown unit '{unit}' in '{text}', expected ms, seconds, minutes, hours, days or weeks"
+                ))
             })?;
             number.checked_mul(scale).and_then(|part| total.checked_add(part)).ok_or_else(|| too_large(text))
         })?;
@@ -32,7 +34,8 @@ pub fn parse_size(text: &str) -> Result<u64> {
     let [(number, unit)] = &pairs(text, expected)?[..] else {
         return Err(Error::job(format!("found '{text}', expected {expected}")));
     };
-    let scale = size_unit(unit).ok_or_else(|| Error::job(format!("unknown unit '{unit}' in '{text}', expected {expected}")))?;
+    let scale =
+        size_unit(unit).ok_or_else(|| Error::job(format!("unknown unit '{unit}' in '{text}', expected {expected}")))?;
     number.checked_mul(scale).ok_or_else(|| too_large(text))
 }
 
@@ -91,7 +94,9 @@ fn pairs(text: &str, expected: &str) -> Result<Vec<(u64, String)>> {
 pub fn format_duration(duration: Duration) -> String {
     let mut micros = duration.as_micros();
     let mut parts = Vec::new();
-    for (unit, scale) in [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)] {
+    for (unit, scale) in
+        [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)]
+    {
         if micros >= scale {
             parts.push(format!("{}{unit}", micros / scale));
             micros %= scale;
@@ -106,7 +111,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, micros) in [("10 seconds", 10_000_000), ("500ms", 500_000), ("1 hour 30 minutes", 5_400_000_000), ("0 seconds", 0)] {
+        for (text, micros) in
+            [("10 seconds", 10_000_000), ("500ms", 500_000), ("1 hour 30 minutes", 5_400_000_000), ("0 seconds", 0)]
+        {
             assert_eq!(parse_duration(text).unwrap().as_micros(), micros, "{text}");
         }
         for text in ["", "ten seconds", "10", "10 parsecs", "-1 s", "99999999999999999999 s", "9999999999999 weeks"] {

@@ -76,7 +76,8 @@ impl Gate {
         progress.silent_since = None;
         progress.behind_record = record_time.saturating_sub(last);
         let before = progress.newest.unwrap_or(Micros::MIN);
-        let (smallest, largest) = times.iter().fold((Micros::MAX, before), |(low, high), &at| (low.min(at), high.max(at)));
+        let (smallest, largest) =
+            times.iter().fold((Micros::MAX, before), |(low, high), &at| (low.min(at), high.max(at)));
         progress.newest = Some(largest);
         // No row can be late when even the smallest lies within the allowance of the largest.
         if smallest >= largest.saturating_sub(self.allowance) {
@@ -102,13 +103,18 @@ impl Gate {
     /// Heartbeats that are due at `now`: see "Idle" in the interface. They have taken effect when this returns.
     pub fn heartbeats(&mut self, idle: Duration, now: Micros) -> Vec<Heartbeat> {
         let idle = micros(idle);
-        let is_idle = |progress: &Progress| progress.silent_since.is_some_and(|since| now.saturating_sub(since) >= idle);
+        let is_idle =
+            |progress: &Progress| progress.silent_since.is_some_and(|since| now.saturating_sub(since) >= idle);
         let busy = self.partitions.values().filter(|progress| !is_idle(progress));
         let raised = if busy.clone().next().is_some() {
             // A busy partition without any row yet has promised nothing.
             busy.map(|progress| progress.newest).min().flatten()
         } else {
-            let newest = self.partitions.values().filter(|progress| progress.newest.is_some()).max_by_key(|progress| progress.newest);
+            let newest = self
+                .partitions
+                .values()
+                .filter(|progress| progress.newest.is_some())
+                .max_by_key(|progress| progress.newest);
             // A replay of old data that pauses must not run after the clock.
             newest.filter(|progress| progress.behind_record <= idle).map(|_| now.saturating_sub(idle))
         };

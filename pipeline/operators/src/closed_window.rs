@@ -111,7 +111,8 @@ impl Operator for ClosedWindow {
 fn split(mut batch: RecordBatch) -> Result<Vec<(i64, RecordBatch)>> {
     let wrong = || Error::internal("a row without a closing time");
     let closes_at = batch.remove_column(batch.num_columns() - 1);
-    let closes_at = closes_at.as_any().downcast_ref::<Int64Array>().filter(|column| column.null_count() == 0).ok_or_else(wrong)?;
+    let closes_at =
+        closes_at.as_any().downcast_ref::<Int64Array>().filter(|column| column.null_count() == 0).ok_or_else(wrong)?;
     let Some(&first) = closes_at.values().first() else { return Ok(Vec::new()) };
     if closes_at.values().iter().all(|&other| other == first) {
         return Ok(vec![(first, batch)]);

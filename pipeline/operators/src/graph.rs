@@ -123,7 +123,11 @@ impl Graph {
     }
 }
 
-fn operator(node: PlanNode, session: &SessionState, executor: &Arc<tokio::runtime::Runtime>) -> Result<Box<dyn Operator>> {
+fn operator(
+    node: PlanNode,
+    session: &SessionState,
+    executor: &Arc<tokio::runtime::Runtime>,
+) -> Result<Box<dyn Operator>> {
     let ports = node.inputs.len();
     let plan = |fragment: FragmentPlan| Fragment::plan(fragment, session, executor);
     Ok(match node.kind {

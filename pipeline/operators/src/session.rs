@@ -42,12 +42,21 @@ pub(crate) struct Session {
     bytes: usize,
 }
 
+/// Where a row is held: number of its batch, and its place in it.
+type Place = (usize, usize);
+
 /// One open session of one key.
 #[derive(Debug)]
 struct Open {
     last: Micros,
-    /// Batch and row of each row.
-    rows: Vec<(usize, usize)>,
+    rows: Vec<Place>,
+}
+
+/// A session that no later row can change.
+struct Closed {
+    start: Micros,
+    end: Micros,
+    rows: Vec<Place>,
 }
 
 struct Held {
@@ -60,7 +69,8 @@ struct Held {
 
 impl Session {
     pub(crate) fn new(spec: SessionSpec) -> Result<Self> {
-        let types = spec.keys.iter().map(|&key| SortField::new(spec.schema.field(key).data_type().clone())).collect::<Vec<_>>();
+        let types =
+            spec.keys.iter().map(|&key| SortField::new(spec.schema.field(key).data_type().clone())).collect::<Vec<_>>();
         let converter = if types.is_empty() { None } else { Some(RowConverter::new(types).map_err(failed)?) };
         let gap = micros(spec.gap);
         Ok(Self {
@@ -84,7 +94,7 @@ impl Session {
     }
 
     /// Puts a row at `at` into the sessions of its key, joining those that it bridges.
-    fn insert(&mut self, key: Option<OwnedRow>, at: Micros, row: (usize, usize)) {
+    fn insert(&mut self, key: Option<OwnedRow>, at: Micros, row: Place) {
         let sessions = self.keys.entry(key.clone()).or_default();
         let mut merged = Open { last: at, rows: vec![row] };
         let mut first = at;
@@ -109,28 +119,40 @@ impl Session {
         sessions.insert(first, merged);
     }
 
-    /// Puts out the rows of `closed` sessions, each (start, end, rows).
-    fn emit(&mut self, closed: &[(Micros, Micros, Vec<(usize, usize)>)], out: &mut Vec<RecordBatch>) -> Result<()> {
-        let numbers: Vec<usize> = closed.iter().flat_map(|(_, _, rows)| rows.iter().map(|row| row.0)).collect::<BTreeSet<_>>().into_iter().collect();
-        let place: HashMap<usize, usize> = numbers.iter().enumerate().map(|(at, number)| (*number, at)).collect();
-        let held: Vec<RecordBatch> = numbers.iter().filter_map(|number| self.batches.get(number)).map(|held| held.batch.clone()).collect();
-        let held: Vec<&RecordBatch> = held.iter().collect();
-        let rows: Vec<_> = closed
+    /// Puts out the rows of `closed` sessions and forgets them.
+    fn emit(&mut self, closed: &[Closed], out: &mut Vec<RecordBatch>) -> Result<()> {
+        let places = || closed.iter().flat_map(|session| &session.rows);
+        let numbers: BTreeSet<usize> = places().map(|place| place.0).collect();
+        let held: BTreeMap<usize, RecordBatch> = numbers
+            .into_iter()
+            .filter_map(|number| self.batches.get(&number).map(|held| (number, held.batch.clone())))
+            .collect();
+        let index: HashMap<usize, usize> = held.keys().enumerate().map(|(at, number)| (*number, at)).collect();
+        let held: Vec<&RecordBatch> = held.values().collect();
+        let rows: Vec<(&Closed, Place)> = closed
             .iter()
-            .flat_map(|(start, end, rows)| rows.iter().map(|row| (*start, *end, (place[&row.0], row.1))))
+            .flat_map(|session| session.rows.iter().map(move |place| (session, *place)))
+            .filter_map(|(session, (number, row))| index.get(&number).map(|at| (session, (*at, row))))
             .collect();
         for rows in rows.chunks(ROWS_PER_BATCH) {
-            let indices: Vec<_> = rows.iter().map(|row| row.2).collect();
-            let taken = interleave_record_batch(&held, &indices).map_err(failed)?;
-            let mut columns: Vec<ArrayRef> = self.spec.columns.iter().map(|&column| Arc::clone(taken.column(column))).collect();
-            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.0))));
-            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.1))));
-            out.push(RecordBatch::try_new(Arc::clone(&self.spec.schema), columns).map_err(failed)?);
+            out.push(self.batch(rows, &held)?);
         }
-        for number in closed.iter().flat_map(|(_, _, rows)| rows.iter().map(|row| row.0)) {
-            self.release(number);
-        }
+        places().map(|place| place.0).for_each(|number| self.release(number));
         Ok(())
+    }
+
+    /// Rows out of `held`, with the bounds of their sessions.
+    fn batch(&self, rows: &[(&Closed, Place)], held: &[&RecordBatch]) -> Result<RecordBatch> {
+        let places: Vec<Place> = rows.iter().map(|(_, place)| *place).collect();
+        let taken = interleave_record_batch(held, &places).map_err(failed)?;
+        let mut columns: Vec<ArrayRef> =
+            self.spec.columns.iter().map(|&column| Arc::clone(taken.column(column))).collect();
+        let times = |bound: fn(&Closed) -> Micros| {
+            Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|(session, _)| bound(session))))
+        };
+        columns.push(times(|session| session.start));
+        columns.push(times(|session| session.end));
+        RecordBatch::try_new(Arc::clone(&self.spec.schema), columns).map_err(failed)
     }
 
     fn release(&mut self, number: usize) {
@@ -147,12 +169,16 @@ impl Session {
 impl Operator for Session {
     fn on_batch(&mut self, _: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         let times = batch.column(self.spec.time).as_any().downcast_ref::<TimestampMicrosecondArray>();
-        let times = times.filter(|times| times.null_count() == 0).ok_or_else(|| Error::internal("a session's time column is not a time"))?;
+        let times = times
+            .filter(|times| times.null_count() == 0)
+            .ok_or_else(|| Error::internal("a session's time column is not a time"))?;
         let keys = self.row_keys(&batch)?;
         let number = self.next_batch;
         for (row, (key, &at)) in keys.into_iter().zip(times.values()).enumerate() {
             if at < self.watermark.0 {
-                return Err(Error::internal("a row came behind the watermark of its session").with("watermark", self.watermark));
+                return Err(
+                    Error::internal("a row came behind the watermark of its session").with("watermark", self.watermark)
+                );
             }
             self.insert(key, at, (number, row));
         }
@@ -173,7 +199,7 @@ impl Operator for Session {
             let Some((end, key, start)) = self.ends.pop_first() else { break };
             let Some(sessions) = self.keys.get_mut(&key) else { continue };
             if let Some(open) = sessions.remove(&start) {
-                closed.push((start, end, open.rows));
+                closed.push(Closed { start, end, rows: open.rows });
             }
             if sessions.is_empty() {
                 self.keys.remove(&key);

@@ -8,12 +8,17 @@ use citystream_codec::{Decoder, Record, Reject};
 use citystream_connect::Source;
 use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, timestamp_type};
-use citystream_model::time::{Micros, Watermark};
+use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
-use citystream_operators::admit::{Gate, Verdict};
+use citystream_operators::admit::{Gate, Heartbeat, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Records taken from a source at once.
+pub const MAX_RECORDS: usize = 16_384;
+/// A poll that brought so many bytes may have left some behind.
+const FULL_BYTES: u64 = 8 << 20;
 
 /// One stream of a job, being read.
 pub struct Input {
@@ -31,6 +36,12 @@ pub struct Input {
     pub gate: Gate,
     /// Partitions that have not been read up to `until`.
     unfinished: BTreeMap<Partition, Offset>,
+    /// Set while the source does not answer, with what it said last.
+    down: Option<String>,
+    /// When the source answered again; until then a partition's silence says nothing.
+    recovered_at: Micros,
+    /// Records and bytes taken since the last look for heartbeats.
+    taken: (usize, u64),
 }
 
 /// What a run of records became.
@@ -58,12 +69,19 @@ impl Input {
         let gate = Gate::new(stream.out_of_order, lateness, source.partitions());
         let (ends, starts) = (source.end_offsets(), source.start_offsets());
         let start = |partition: &Partition| starts.get(partition).copied().unwrap_or(0);
-        let unfinished = ends.iter().filter(|(partition, end)| **end > start(partition)).map(|(partition, end)| (*partition, *end)).collect();
+        let unfinished = ends
+            .iter()
+            .filter(|(partition, end)| **end > start(partition))
+            .map(|(partition, end)| (*partition, *end))
+            .collect();
         Self {
             decoder: Decoder::new(Arc::clone(&stream)),
             late_schema: late_schema(&stream),
             until: until_end.then_some(ends),
             unfinished,
+            down: None,
+            recovered_at: Micros::MIN,
+            taken: (0, 0),
             stream,
             source,
             gate,
@@ -87,8 +105,11 @@ impl Input {
             }
             records.retain(|record| record.offset < end);
         }
-        let size = |record: &Record| [&record.key, &record.value].into_iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let size = |record: &Record| {
+            [&record.key, &record.value].into_iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>()
+        };
         let bytes = records.iter().map(size).sum();
+        self.taken = (self.taken.0 + records.len(), self.taken.1 + bytes);
         let record_time = records.last().map_or(0, |record| record.timestamp);
         let decoded = self.decoder.decode(partition, &records, now)?;
         let (records, rejects, tombstones) = (records.len() as u64, decoded.rejects, decoded.tombstones);
@@ -113,18 +134,23 @@ impl Input {
         };
         let is_late: BooleanArray = watermarks.iter().map(|watermark| Some(watermark.is_some())).collect();
         let is_admitted: BooleanArray = watermarks.iter().map(|watermark| Some(watermark.is_none())).collect();
-        let split = |mask: &BooleanArray| filter_record_batch(&batch, mask).map_err(|error| Error::internal("splitting late rows").caused_by(error));
+        let split = |mask: &BooleanArray| {
+            filter_record_batch(&batch, mask).map_err(|error| Error::internal("splitting late rows").caused_by(error))
+        };
         let (admitted, late) = (split(&is_admitted)?, split(&is_late)?);
-        let times = times.into_iter().zip(&watermarks).filter(|(_, watermark)| watermark.is_some()).map(|(at, _)| at).collect();
+        let times =
+            times.into_iter().zip(&watermarks).filter(|(_, watermark)| watermark.is_some()).map(|(at, _)| at).collect();
         let late = self.late_batch(&late, watermarks.into_iter().flatten())?;
         Ok(((admitted.num_rows() > 0).then_some(admitted), Some((late, times))))
     }
 
     fn late_batch(&self, batch: &RecordBatch, watermarks: impl Iterator<Item = Watermark>) -> Result<RecordBatch> {
         let names = self.late_schema.fields().iter().take(self.late_schema.fields().len() - 1);
-        let mut columns: Vec<Arc<dyn Array>> = names.filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
+        let mut columns: Vec<Arc<dyn Array>> =
+            names.filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
         columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(watermarks.map(|watermark| watermark.0))));
-        RecordBatch::try_new(Arc::clone(&self.late_schema), columns).map_err(|error| Error::internal("late rows").caused_by(error))
+        RecordBatch::try_new(Arc::clone(&self.late_schema), columns)
+            .map_err(|error| Error::internal("late rows").caused_by(error))
     }
 
     /// Notes that `partition` has nothing left for now.
@@ -136,6 +162,36 @@ impl Input {
     }
 }
 
+// === silence and outages ===
+
+impl Input {
+    /// Notes that the source does not answer.
+    pub fn unavailable(&mut self, detail: String) {
+        self.down = Some(detail);
+    }
+
+    /// Notes that it answers again.
+    pub fn recovered(&mut self, now: Micros) {
+        (self.down, self.recovered_at) = (None, now);
+    }
+
+    /// What the source is waited for, if it is.
+    pub fn waits_for(&self) -> Option<String> {
+        self.down.as_ref().map(|detail| format!("stream '{}': {detail}", self.stream.name))
+    }
+
+    /// Heartbeats that are due at `now`.
+    ///
+    /// None while the source may hold records that were not seen: it does not answer, it answered again only just
+    /// now, or the last poll took as much as it may. Else rows of a partition that only seemed silent would be late.
+    pub fn heartbeats(&mut self, now: Micros) -> Vec<Heartbeat> {
+        let (records, bytes) = std::mem::take(&mut self.taken);
+        let is_drained = records < MAX_RECORDS && bytes < FULL_BYTES;
+        let is_trusted = self.down.is_none() && now >= self.recovered_at.saturating_add(micros(self.stream.idle));
+        if is_drained && is_trusted { self.gate.heartbeats(self.stream.idle, now) } else { Vec::new() }
+    }
+}
+
 /// Columns of the late table: the declared ones, where the record stood, and the watermark that it came behind.
 pub fn late_schema(stream: &Stream) -> SchemaRef {
     let full = stream.full_schema();
@@ -143,3 +199,6 @@ pub fn late_schema(stream: &Stream) -> SchemaRef {
     let watermark = Arc::new(Field::new("_watermark", timestamp_type(), false));
     Arc::new(Schema::new(kept.chain([watermark]).collect::<Vec<_>>()))
 }
+
+#[cfg(test)]
+mod tests;

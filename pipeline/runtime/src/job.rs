@@ -1,9 +1,9 @@
 //! One job: the loop that reads, decodes, admits, computes and writes.
 
 use crate::align::{self, Progress};
-use crate::input::{Input, Read};
+use crate::input::{Input, MAX_RECORDS, Read};
 use crate::metrics::Metrics;
-use crate::output::{Output, publish, with_retries, write_all};
+use crate::output::{Output, Retries};
 use crate::status::{State, StatusBoard};
 use crate::stop::Stop;
 use arrow::record_batch::RecordBatch;
@@ -19,8 +19,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Records taken from a source at once.
-const MAX_RECORDS: usize = 16_384;
 /// Longest wait for records when nothing happens; also how late a stop or a heartbeat may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// Time between two looks at lag and buffers.
@@ -81,7 +79,7 @@ impl Job {
             }
             self.publish(false, now)?;
         }
-        if !self.stop.is_set() {
+        if self.inputs.iter().all(Input::is_finished) {
             self.advance(Watermark::END)?;
         }
         let now = self.clock.now();
@@ -100,11 +98,20 @@ impl Job {
             }
             let now = self.clock.now();
             let input = &mut self.inputs[stream];
-            for beat in input.gate.heartbeats(input.stream.idle, now) {
-                tracing::debug!(job = self.spec.name, stream = input.stream.name, partition = beat.partition, "idle partition got a heartbeat");
+            for beat in input.heartbeats(now) {
+                tracing::debug!(
+                    job = self.spec.name,
+                    stream = input.stream.name,
+                    partition = beat.partition,
+                    "idle partition got a heartbeat"
+                );
             }
         }
         self.advance(self.watermark())?;
+        if had_records {
+            // After each round, so that the limit is passed by no more than one round's records.
+            self.bound_memory()?;
+        }
         Ok(had_records)
     }
 
@@ -118,22 +125,42 @@ impl Job {
                 self.records(stream, read, now)?;
             }
             SourceEvent::AtEnd { partition, offset } => self.inputs[stream].at_end(partition, offset, now),
-            SourceEvent::Added { partition } => {
-                let watermark = self.graph.watermark();
-                tracing::info!(job = self.spec.name, stream = self.inputs[stream].stream.name, partition, "new partition");
-                self.inputs[stream].gate.add(partition, watermark);
-                self.metrics.start_partition(&self.spec.name, &self.inputs[stream].stream.name, partition);
-            }
+            SourceEvent::Added { partition } => self.add(stream, partition),
             SourceEvent::Unavailable { detail } => {
-                tracing::warn!(job = self.spec.name, detail, "source is not available, trying again");
-                self.status.update(|status| status.state = State::Waiting(detail));
+                tracing::warn!(
+                    job = self.spec.name,
+                    stream = self.inputs[stream].stream.name,
+                    detail,
+                    "source is not available, trying again"
+                );
+                self.inputs[stream].unavailable(detail);
+                self.show_state();
             }
             SourceEvent::Recovered => {
-                tracing::info!(job = self.spec.name, "source is available again");
-                self.status.update(|status| status.state = State::Running);
+                tracing::info!(
+                    job = self.spec.name,
+                    stream = self.inputs[stream].stream.name,
+                    "source is available again"
+                );
+                self.inputs[stream].recovered(now);
+                self.show_state();
             }
         }
         Ok(())
+    }
+
+    /// Takes in a partition that came into being.
+    fn add(&mut self, stream: usize, partition: Partition) {
+        let (watermark, input) = (self.graph.watermark(), &mut self.inputs[stream]);
+        tracing::info!(job = self.spec.name, stream = input.stream.name, partition, "new partition");
+        input.gate.add(partition, watermark);
+        self.metrics.start_partition(&self.spec.name, &input.stream.name, partition);
+    }
+
+    /// Running, unless a source is waited for.
+    fn show_state(&self) {
+        let waits_for = self.inputs.iter().find_map(Input::waits_for);
+        self.status.update(|status| status.state = waits_for.map_or(State::Running, State::Waiting));
     }
 
     /// Counts what was read and passes it on.
@@ -157,6 +184,9 @@ impl Job {
             status.admitted += admitted;
             status.late += late;
             status.rejected += rejected;
+            read.rejects
+                .iter()
+                .for_each(|reject| *status.rejected_reasons.entry(reject.reason.as_str()).or_default() += 1);
             status.tombstones += read.tombstones;
         });
         self.keep_late(stream, read.late, now)?;
@@ -172,16 +202,24 @@ impl Job {
     fn keep_late(&mut self, stream: usize, late: Option<(RecordBatch, Vec<Micros>)>, now: Micros) -> Result<()> {
         let (Some((batch, times)), Some(sink)) = (late, &mut self.late[stream]) else { return Ok(()) };
         let rows = SinkRows { batch, event_times: times.into_iter().map(Some).collect(), ids: Vec::new() };
-        with_retries(&self.stop, &self.status, || sink.write(&rows, now))
+        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
+        retries.until_done(|| sink.write(&rows, now))
     }
 
     fn keep_rejects(&mut self, stream: usize, rejects: &[citystream_codec::Reject], now: Micros) -> Result<()> {
         let (Some(first), sink) = (rejects.first(), &mut self.rejects[stream]) else { return Ok(()) };
-        tracing::debug!(job = self.spec.name, rejects = rejects.len(), reason = first.reason.as_str(), detail = first.detail, "records rejected");
+        tracing::debug!(
+            job = self.spec.name,
+            rejects = rejects.len(),
+            reason = first.reason.as_str(),
+            detail = first.detail,
+            "records rejected"
+        );
         let batch = rejects_batch(&self.inputs[stream].stream, &self.spec.name, rejects)?;
         let event_times = rejects.iter().map(|reject| Some(reject.record.timestamp)).collect();
         let rows = SinkRows { batch, event_times, ids: Vec::new() };
-        with_retries(&self.stop, &self.status, || sink.write(&rows, now))
+        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
+        retries.until_done(|| sink.write(&rows, now))
     }
 
     /// The job's watermark: the smallest of all partitions of all streams.
@@ -195,7 +233,10 @@ impl Job {
         }
         let started = Instant::now();
         let results = self.graph.advance(watermark)?;
-        self.metrics.window_close_seconds.with_label_values(&[&self.spec.name]).observe(started.elapsed().as_secs_f64());
+        self.metrics
+            .window_close_seconds
+            .with_label_values(&[&self.spec.name])
+            .observe(started.elapsed().as_secs_f64());
         self.observe("operators", started);
         self.emit(&results, self.clock.now())
     }
@@ -208,7 +249,11 @@ impl Job {
         let rows = self.output.rows(results)?;
         let count: usize = results.iter().map(RecordBatch::num_rows).sum();
         self.status.update(|status| status.results += count as u64);
-        write_all(&mut self.sinks, &rows, now, &self.stop, &self.status)?;
+        Retries { job: &self.spec.name, stop: &self.stop, status: &self.status }.write_all(
+            &mut self.sinks,
+            &rows,
+            now,
+        )?;
         self.observe("sink", started);
         Ok(())
     }
@@ -216,13 +261,14 @@ impl Job {
     /// Publishes what is due in all sinks, or everything.
     fn publish(&mut self, all: bool, now: Micros) -> Result<()> {
         let started = Instant::now();
+        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
         let mut own = Vec::new();
         for sink in &mut self.sinks {
-            own.extend(publish(sink.as_mut(), all, now, &self.stop, &self.status)?);
+            own.extend(retries.publish(sink.as_mut(), all, now)?);
         }
         let mut side = Vec::new();
         for sink in self.late.iter_mut().flatten().chain(&mut self.rejects) {
-            side.extend(publish(sink.as_mut(), all, now, &self.stop, &self.status)?);
+            side.extend(retries.publish(sink.as_mut(), all, now)?);
         }
         if own.is_empty() && side.is_empty() {
             return Ok(());
@@ -246,43 +292,72 @@ impl Job {
         for input in &mut self.inputs {
             for (partition, rows) in input.source.lag() {
                 lag += rows;
-                self.metrics.consumer_lag_rows.with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()]).set(rows);
+                self.metrics
+                    .consumer_lag_rows
+                    .with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()])
+                    .set(rows);
             }
-            for (partition, watermark) in input.gate.watermarks().filter(|(_, watermark)| *watermark != Watermark::NONE) {
+            for (partition, watermark) in input.gate.watermarks().filter(|(_, watermark)| *watermark != Watermark::NONE)
+            {
                 let delay = now.saturating_sub(watermark.0) as f64 / 1e6;
-                self.metrics.watermark_delay.with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()]).set(delay);
+                self.metrics
+                    .watermark_delay
+                    .with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()])
+                    .set(delay);
             }
         }
-        let slowest = self.inputs.iter().filter_map(|input| input.gate.slowest().map(|(partition, watermark)| (watermark, &input.stream.name, partition)));
-        let slowest = slowest.min_by_key(|(watermark, _, _)| *watermark).map(|(_, stream, partition)| (stream.clone(), partition));
-        let watermark = self.graph.watermark();
+        let slowest = self.inputs.iter().filter_map(|input| {
+            input.gate.slowest().map(|(partition, watermark)| (watermark, &input.stream.name, partition))
+        });
+        let slowest = slowest
+            .min_by_key(|(watermark, _, _)| *watermark)
+            .map(|(_, stream, partition)| (stream.clone(), partition));
+        let (watermark, errors) = (self.graph.watermark(), (self.expression_errors)());
         self.status.update(|status| {
+            status.expression_errors = errors;
             status.lag = lag;
             status.watermark = Some(watermark);
             status.held_back_by = slowest;
         });
         let counter = self.metrics.expression_errors.with_label_values(&[&self.spec.name]);
-        counter.inc_by((self.expression_errors)().saturating_sub(counter.get()));
+        counter.inc_by(errors.saturating_sub(counter.get()));
         self.metrics.open_windows.with_label_values(&[&self.spec.name]).set(self.graph.open_windows() as i64);
         self.bound_memory()
     }
 
+    /// Near the limit: publishes early, then lets fast partitions wait. Beyond it: fails.
     fn bound_memory(&mut self) -> Result<()> {
         let state = self.graph.state_bytes() as u64;
-        let sinks = self.sinks.iter().chain(self.late.iter().flatten()).chain(&self.rejects);
-        let buffers: u64 = sinks.map(|sink| sink.buffered_bytes() as u64).sum();
+        let mut buffers = self.buffered_bytes();
+        if buffers > self.memory_limit / 4 {
+            self.publish(true, self.clock.now())?;
+            buffers = self.buffered_bytes();
+        }
         self.metrics.state_bytes.with_label_values(&[&self.spec.name]).set((state + buffers) as i64);
         if state + buffers > self.memory_limit {
-            let message = format!("memory limit reached: {} bytes of open windows and {buffers} bytes of unpublished output, expected at most {} in all; raise memory_limit or make windows smaller", state, self.memory_limit);
-            return Err(Error::resource(message).with("job", &self.spec.name).with("open_windows", self.graph.open_windows()));
+            let message = format!(
+                "memory limit reached: {state} bytes of open windows and {buffers} bytes of unpublished output, expected at most {} in all; raise memory_limit or make windows smaller",
+                self.memory_limit
+            );
+            return Err(Error::resource(message).with("open_windows", self.graph.open_windows()));
         }
         self.align(state > self.memory_limit / 4)
+    }
+
+    fn buffered_bytes(&self) -> u64 {
+        let sinks = self.sinks.iter().chain(self.late.iter().flatten()).chain(&self.rejects);
+        sinks.map(|sink| sink.buffered_bytes() as u64).sum()
     }
 
     /// Pauses partitions that run ahead while memory is short, and lets them go on when it is not.
     fn align(&mut self, short: bool) -> Result<()> {
         let progress = self.inputs.iter().enumerate().flat_map(|(stream, input)| {
-            input.gate.watermarks().map(move |(partition, watermark)| Progress { stream, partition, watermark, at_end: input.gate.is_at_end(partition) })
+            input.gate.watermarks().map(move |(partition, watermark)| Progress {
+                stream,
+                partition,
+                watermark,
+                at_end: input.gate.is_at_end(partition),
+            })
         });
         let progress: Vec<_> = progress.collect();
         let ahead: BTreeSet<_> = if short { align::ahead(&progress).into_iter().collect() } else { BTreeSet::new() };
@@ -290,7 +365,12 @@ impl Job {
             self.inputs[stream].source.resume(&[partition])?;
         }
         for &(stream, partition) in ahead.difference(&self.paused) {
-            tracing::debug!(job = self.spec.name, partition, by = format_duration(Duration::from_micros(align::AHEAD as u64)), "partition waits for slower ones");
+            tracing::debug!(
+                job = self.spec.name,
+                partition,
+                by = format_duration(Duration::from_micros(align::AHEAD as u64)),
+                "partition waits for slower ones"
+            );
             self.inputs[stream].source.pause(&[partition])?;
         }
         self.paused = ahead;
@@ -298,6 +378,9 @@ impl Job {
     }
 
     fn observe(&self, stage: &str, started: Instant) {
-        self.metrics.stage_seconds.with_label_values(&[&self.spec.name, stage]).observe(started.elapsed().as_secs_f64());
+        self.metrics
+            .stage_seconds
+            .with_label_values(&[&self.spec.name, stage])
+            .observe(started.elapsed().as_secs_f64());
     }
 }

@@ -2,7 +2,7 @@
 
 use citystream_codec::Reason;
 use citystream_model::{Error, Result};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, GaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// Metric families of the process.
 #[derive(Debug, Clone)]
@@ -71,26 +71,61 @@ impl Metrics {
         };
         let stream = &["job", "stream"];
         let partition = &["job", "stream", "partition"];
-        let delay = GaugeVec::new(Opts::new("citystream_watermark_delay_seconds", "Wall clock less watermark; 0 before the first row."), partition)?;
+        let delay = GaugeVec::new(
+            Opts::new("citystream_watermark_delay_seconds", "Wall clock less watermark; 0 before the first row."),
+            partition,
+        )?;
         registry.register(Box::new(delay.clone()))?;
         let build = gauge("citystream_build_info", "Always 1; the version of the binary is the label.", &["version"])?;
         build.with_label_values(&[version]).set(1);
         Ok(Self {
             source_rows: counter("citystream_source_rows_total", "Records read from the source.", stream)?,
-            source_bytes: counter("citystream_source_bytes_total", "Bytes of keys and values read from the source.", stream)?,
+            source_bytes: counter(
+                "citystream_source_bytes_total",
+                "Bytes of keys and values read from the source.",
+                stream,
+            )?,
             admitted_rows: counter("citystream_admitted_rows_total", "Rows admitted by the gate.", stream)?,
-            late_rows: counter("citystream_late_rows_total", "Rows that came behind their partition's watermark.", stream)?,
-            rejected_rows: counter("citystream_rejected_rows_total", "Records that could not be read or break the schema.", &["job", "stream", "reason"])?,
+            late_rows: counter(
+                "citystream_late_rows_total",
+                "Rows that came behind their partition's watermark.",
+                stream,
+            )?,
+            rejected_rows: counter(
+                "citystream_rejected_rows_total",
+                "Records that could not be read or break the schema.",
+                &["job", "stream", "reason"],
+            )?,
             tombstones: counter("citystream_tombstones_total", "Records without a value, which are skipped.", stream)?,
-            expression_errors: counter("citystream_expression_errors_total", "Rows on which an expression failed and gave NULL.", &["job"])?,
+            expression_errors: counter(
+                "citystream_expression_errors_total",
+                "Rows on which an expression failed and gave NULL.",
+                &["job"],
+            )?,
             sink_rows: counter("citystream_sink_rows_total", "Result rows published by the job's sinks.", &["job"])?,
             sink_bytes: counter("citystream_sink_bytes_total", "Bytes published by the job's sinks.", &["job"])?,
-            consumer_lag_rows: gauge("citystream_consumer_lag_rows", "Records between the job's position and the end of the partition.", partition)?,
+            consumer_lag_rows: gauge(
+                "citystream_consumer_lag_rows",
+                "Records between the job's position and the end of the partition.",
+                partition,
+            )?,
             watermark_delay: delay,
             open_windows: gauge("citystream_open_windows", "Windows that hold rows and have not closed.", &["job"])?,
-            state_bytes: gauge("citystream_state_bytes", "Bytes of operator state and of unpublished output.", &["job"])?,
-            stage_seconds: seconds("citystream_stage_seconds", "Time per batch in a stage of the job.", &["job", "stage"])?,
-            window_close_seconds: seconds("citystream_window_close_seconds", "Time to compute the windows that one watermark closed.", &["job"])?,
+            state_bytes: gauge(
+                "citystream_state_bytes",
+                "Bytes of operator state and of unpublished output.",
+                &["job"],
+            )?,
+            stage_seconds: seconds(
+                "citystream_stage_seconds",
+                "Time per batch in a stage of the job.",
+                &["job", "stage"],
+            )?,
+            window_close_seconds: seconds(
+                "citystream_window_close_seconds",
+                "Time to compute the windows that one watermark closed.",
+                &["job"],
+            )?,
             registry,
         })
     }
@@ -108,7 +143,9 @@ impl Metrics {
             self.stage_seconds.with_label_values(&[job, stage]);
         }
         for stream in streams {
-            for family in [&self.source_rows, &self.source_bytes, &self.admitted_rows, &self.late_rows, &self.tombstones] {
+            for family in
+                [&self.source_rows, &self.source_bytes, &self.admitted_rows, &self.late_rows, &self.tombstones]
+            {
                 family.with_label_values(&[job, stream]);
             }
             for reason in Reason::ALL {
@@ -129,6 +166,8 @@ impl Metrics {
     /// # Errors
     /// [`citystream_model::ErrorKind::Internal`] when a family cannot be written.
     pub fn page(&self) -> Result<String> {
-        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| Error::internal("metrics page").caused_by(error))
+        prometheus::TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .map_err(|error| Error::internal("metrics page").caused_by(error))
     }
 }

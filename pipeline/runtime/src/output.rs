@@ -13,10 +13,12 @@ use citystream_operators::plan::OutputSpec;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a sink may be unavailable before the job gives up.
 const RETRY_BUDGET: Duration = Duration::from_secs(300);
+/// The same once the job is asked to stop: the process has 20 seconds to end.
+const STOP_BUDGET: Duration = Duration::from_secs(10);
 /// Time between two tries.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -52,12 +54,19 @@ impl Output {
     fn batch_rows(&self, batch: &RecordBatch, seen: &mut HashMap<[u8; 32], u32>) -> Result<SinkRows> {
         let wrong = |what: &str| Error::internal(format!("output of the job has no {what}"));
         let columns = batch.columns().get(..self.spec.schema.fields().len()).ok_or_else(|| wrong("columns"))?.to_vec();
-        let published = RecordBatch::try_new_with_options(Arc::clone(&self.spec.schema), columns, &arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows())));
+        let published = RecordBatch::try_new_with_options(
+            Arc::clone(&self.spec.schema),
+            columns,
+            &arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows())),
+        );
         let published = published.map_err(|error| wrong("promised types").caused_by(error))?;
         let event_times = match self.spec.event_time {
             None => vec![None; batch.num_rows()],
             Some(at) => {
-                let times: &TimestampMicrosecondArray = batch.column(at).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| wrong("event time"))?;
+                let times: &TimestampMicrosecondArray = batch
+                    .column(at)
+                    .as_primitive_opt::<TimestampMicrosecondType>()
+                    .ok_or_else(|| wrong("event time"))?;
                 times.iter().collect()
             }
         };
@@ -67,7 +76,13 @@ impl Output {
 
     /// An id is a hash of the job, the row's content, and where it came from: the record of a stateless job's row, the
     /// window's time of a windowed one, and the how-manieth of equal rows it is.
-    fn ids(&self, batch: &RecordBatch, published: &RecordBatch, times: &[Option<Micros>], seen: &mut HashMap<[u8; 32], u32>) -> Result<Vec<u128>> {
+    fn ids(
+        &self,
+        batch: &RecordBatch,
+        published: &RecordBatch,
+        times: &[Option<Micros>],
+        seen: &mut HashMap<[u8; 32], u32>,
+    ) -> Result<Vec<u128>> {
         let Some(encoder) = &self.encoder else { return Ok(Vec::new()) };
         let origin = self.spec.origin.map(|(source, offset)| (int64(batch, source), int64(batch, offset)));
         let rows = encoder.encode(published)?;
@@ -97,47 +112,109 @@ fn int64(batch: &RecordBatch, at: usize) -> Option<Int64Array> {
     batch.column(at).as_any().downcast_ref::<Int64Array>().cloned()
 }
 
-/// Does `attempt` until it succeeds, fails for good, or the stop signal or the budget ends the tries.
-///
-/// # Errors
-/// The last failure.
-pub fn with_retries<T>(stop: &Stop, status: &StatusBoard, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let tries = RETRY_BUDGET.as_secs() / RETRY_PAUSE.as_secs();
-    for _ in 0..tries {
-        match attempt() {
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, "sink is not available, trying again");
-                status.update(|status| status.state = State::Waiting(error.to_string()));
-                if stop.wait(RETRY_PAUSE) {
-                    return Err(error);
+/// How a job tries again what the environment did not take.
+#[derive(Debug, Clone, Copy)]
+pub struct Retries<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// Shortens the budget.
+    pub stop: &'a Stop,
+    /// Where the waiting is shown.
+    pub status: &'a StatusBoard,
+}
+
+// === impl Retries ===
+
+impl Retries<'_> {
+    /// Does `attempt` until it succeeds, fails for good, or the budget ends the tries.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn until_done<T>(self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let mut stopped: Option<Instant> = None;
+        let mut before: Option<State> = None;
+        loop {
+            let error = match attempt() {
+                Err(error) if error.is_retryable() => error,
+                done => {
+                    if let Some(before) = before {
+                        self.status.update(|status| status.state = before);
+                    }
+                    return done;
                 }
+            };
+            if self.stop.is_set() {
+                stopped.get_or_insert_with(Instant::now);
             }
-            done => {
-                status.update(|status| if matches!(status.state, State::Waiting(_)) { status.state = State::Running });
-                return done;
+            if started.elapsed() >= RETRY_BUDGET || stopped.is_some_and(|since| since.elapsed() >= STOP_BUDGET) {
+                return Err(error);
             }
+            tracing::warn!(job = self.job, %error, "sink is not available, trying again");
+            self.status.update(|status| {
+                // A source may be waited for as well; what was shown comes back when the sink answers.
+                before.get_or_insert_with(|| status.state.clone());
+                status.state = State::Waiting(error.to_string());
+            });
+            // Once the signal is set, waiting for it would not wait.
+            if stopped.is_some() {
+                Stop::new().wait(RETRY_PAUSE)
+            } else {
+                self.stop.wait(RETRY_PAUSE)
+            };
         }
     }
-    attempt()
-}
 
-/// Writes `rows` to every sink.
-///
-/// # Errors
-/// As [`with_retries`].
-pub fn write_all(sinks: &mut [Box<dyn Sink>], rows: &[SinkRows], now: Micros, stop: &Stop, status: &StatusBoard) -> Result<()> {
-    for rows in rows {
-        for sink in sinks.iter_mut() {
-            with_retries(stop, status, || sink.write(rows, now))?;
+    /// Writes `rows` to every sink.
+    ///
+    /// # Errors
+    /// As [`Retries::until_done`].
+    pub fn write_all(self, sinks: &mut [Box<dyn Sink>], rows: &[SinkRows], now: Micros) -> Result<()> {
+        for rows in rows {
+            for sink in sinks.iter_mut() {
+                self.until_done(|| sink.write(rows, now))?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Publishes what is due, or everything when `all`.
+    ///
+    /// # Errors
+    /// As [`Retries::until_done`].
+    pub fn publish(self, sink: &mut dyn Sink, all: bool, now: Micros) -> Result<Vec<Published>> {
+        self.until_done(|| if all { sink.flush() } else { sink.publish_due(now) })
+    }
 }
 
-/// Publishes what is due, or everything when `all`.
-///
-/// # Errors
-/// As [`with_retries`].
-pub fn publish(sink: &mut dyn Sink, all: bool, now: Micros, stop: &Stop, status: &StatusBoard) -> Result<Vec<Published>> {
-    with_retries(stop, status, || if all { sink.flush() } else { sink.publish_due(now) })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(attempts: &mut dyn Iterator<Item = Result<u8>>, stop: &Stop, status: &StatusBoard) -> Result<u8> {
+        Retries { job: "j", stop, status }.until_done(|| attempts.next().unwrap())
+    }
+
+    #[test]
+    fn what_was_shown_before_comes_back() {
+        let (stop, status) = (Stop::new(), StatusBoard::default());
+        let source = State::Waiting("stream 'flow': gone".to_owned());
+        status.update(|status| status.state = source.clone());
+        let shown = status.clone();
+        let mut attempts = [Err(Error::unavailable("away")), Ok(7)].into_iter().inspect(|attempt| {
+            let expect = if attempt.is_err() { source.clone() } else { State::Waiting("away".to_owned()) };
+            assert_eq!(shown.get().state, expect);
+        });
+        assert_eq!(retries(&mut attempts, &stop, &status).unwrap(), 7);
+        assert_eq!(status.get().state, source);
+    }
+
+    #[test]
+    fn what_is_permanent_is_not_tried_again_and_a_stop_leaves_time_for_a_retry() {
+        let (stop, status) = (Stop::new(), StatusBoard::default());
+        let permanent = || Err(Error::unavailable("refused").permanent());
+        retries(&mut [permanent()].into_iter(), &stop, &status).unwrap_err();
+        stop.set();
+        assert_eq!(retries(&mut [Err(Error::unavailable("slow")), Ok(3)].into_iter(), &stop, &status).unwrap(), 3);
+    }
 }

@@ -22,8 +22,12 @@ pub struct Status {
     pub late: u64,
     /// Rejected records.
     pub rejected: u64,
+    /// The same by reason; reasons without a record are left out.
+    pub rejected_reasons: BTreeMap<&'static str, u64>,
     /// Tombstones skipped.
     pub tombstones: u64,
+    /// Rows on which an expression failed and gave NULL.
+    pub expression_errors: u64,
     /// Result rows given to the sinks.
     pub results: u64,
     /// Records that wait in the topics.
@@ -32,7 +36,7 @@ pub struct Status {
     pub watermark: Option<Watermark>,
     /// Stream and partition that hold the watermark back.
     pub held_back_by: Option<(String, i32)>,
-    /// Rows, files or topics, and bytes published, by sink.
+    /// Rows, files and bytes published, by sink.
     pub published: BTreeMap<String, Totals>,
 }
 
@@ -41,7 +45,7 @@ pub struct Status {
 pub struct Totals {
     /// Rows published.
     pub rows: u64,
-    /// Publications: files of a table, flushes of a topic.
+    /// Files of a table; 0 for a topic, whose messages are no files.
     pub files: u64,
     /// Bytes published.
     pub bytes: u64,
@@ -84,7 +88,9 @@ impl Status {
     pub fn add(&mut self, published: &Published) {
         let totals = self.published.entry(published.sink.clone()).or_default();
         totals.rows += published.rows;
-        totals.files += 1;
+        // The path of a publication to a topic is the topic itself.
+        let is_topic = published.sink.strip_prefix("kafka:") == Some(published.path.as_str());
+        totals.files += u64::from(!is_topic);
         totals.bytes += published.bytes;
     }
 }

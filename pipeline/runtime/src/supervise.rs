@@ -13,7 +13,8 @@ pub struct Starting {
     /// Where its state is shown.
     pub status: StatusBoard,
     /// Connects sources and sinks; runs on the job's thread, so that a job that cannot start holds up no other.
-    pub open: Box<dyn FnOnce() -> Result<Job> + Send>,
+    /// `None` when it was asked to stop before it was connected.
+    pub open: Box<dyn FnOnce() -> Result<Option<Job>> + Send>,
 }
 
 /// A job on its thread.
@@ -52,7 +53,8 @@ pub fn start(job: Starting) -> Result<Running> {
     let (board, label) = (status.clone(), name.clone());
     let body = move || {
         // A panic is a bug of ours; it ends this job and no other.
-        let result = catch_unwind(AssertUnwindSafe(|| open()?.run())).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let result = catch_unwind(AssertUnwindSafe(|| open()?.map_or(Ok(()), Job::run)))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match &result {
             Ok(()) => {
                 tracing::info!(job = label, "job finished");
@@ -65,7 +67,10 @@ pub fn start(job: Starting) -> Result<Running> {
         }
         result
     };
-    let thread = Builder::new().name(format!("job-{name}")).spawn(body).map_err(|error| Error::resource("thread of a job").caused_by(error))?;
+    let thread = Builder::new()
+        .name(format!("job-{name}"))
+        .spawn(body)
+        .map_err(|error| Error::resource("thread of a job").caused_by(error))?;
     Ok(Running { name, status, thread })
 }
 
@@ -79,6 +84,7 @@ pub fn wait(jobs: Vec<Running>) -> Vec<Ended> {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     Error::internal(format!("the job panicked: {}", text.unwrap_or_else(|| "no message".to_owned())))
 }

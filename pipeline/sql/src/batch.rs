@@ -41,9 +41,7 @@ impl BatchTwin {
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let plan = self.plan.clone().transform_up(|node| bind(node, rows))?.data.recompute_schema()?;
         let plan = self.state.optimize(&plan)?;
-        let p = self.state.query_planner().create_physical_plan(&plan, &self.state).await?;
-        if std::env::var("DBG").is_ok() { eprintln!("{}\n{}", plan.display_indent(), datafusion::physical_plan::displayable(p.as_ref()).indent(false)); }
-        Ok(p)
+        self.state.query_planner().create_physical_plan(&plan, &self.state).await
     }
 
     async fn try_run(&self, rows: &BTreeMap<String, Vec<RecordBatch>>) -> PlanResult<Vec<RecordBatch>> {

@@ -1,6 +1,7 @@
 //! From a checked query to a plan: what each construct means, one file each.
 
 pub(crate) mod aggregate;
+pub(crate) mod assign;
 pub(crate) mod columns;
 pub(crate) mod join;
 pub(crate) mod lower;
@@ -8,5 +9,6 @@ pub(crate) mod order;
 pub(crate) mod output;
 pub(crate) mod over;
 pub(crate) mod piece;
+pub(crate) mod union;
 pub(crate) mod window_node;
 pub(crate) mod windows;

@@ -23,9 +23,10 @@ pub fn generate(rng: &mut StdRng, records: &[Vec<Vec<Raw>>]) -> Vec<Piece> {
     for (stream, partitions) in records.iter().enumerate() {
         left.extend((0i32..).zip(partitions).map(|(partition, records)| (stream, partition, 0..records.len())));
     }
-    left.retain(|(_, _, range)| !range.is_empty());
+    left.retain(|(_, _, range)| range.start < range.end);
     // Sometimes one partition runs ahead of the others.
-    let favourite = if rng.random_bool(0.3) { left.first().map(|(stream, partition, _)| (*stream, *partition)) } else { None };
+    let favourite =
+        if rng.random_bool(0.3) { left.first().map(|(stream, partition, _)| (*stream, *partition)) } else { None };
     let mut pieces = Vec::new();
     while !left.is_empty() {
         let preferred = left.iter().position(|(stream, partition, _)| Some((*stream, *partition)) == favourite);
@@ -34,7 +35,7 @@ pub fn generate(rng: &mut StdRng, records: &[Vec<Vec<Raw>>]) -> Vec<Piece> {
         let end = range.end.min(range.start + rng.random_range(1..=longest));
         pieces.push(Piece { stream: *stream, partition: *partition, records: range.start..end });
         range.start = end;
-        if range.is_empty() {
+        if range.start >= range.end {
             left.swap_remove(at);
         }
     }

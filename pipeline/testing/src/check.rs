@@ -165,7 +165,9 @@ fn finality(case: &Case, job: &CheckedJob, outcome: &Outcome) -> Result<(), Stri
             if end <= emission.before.0 || exact && (emission.at_once || end > emission.after.0) {
                 let (before, after) = (emission.before, emission.after);
                 let end = citystream_model::time::format_time(end);
-                return Err(format!("a row of a window that ends at {end} came as the watermark rose from {before} to {after}"));
+                return Err(format!(
+                    "a row of a window that ends at {end} came as the watermark rose from {before} to {after}"
+                ));
             }
         }
     }

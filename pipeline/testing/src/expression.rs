@@ -36,7 +36,8 @@ pub struct Item {
 }
 
 /// The classes of which expressions can be made.
-pub const CLASSES: [Class; 7] = [Class::Bool, Class::Int, Class::Float, Class::Decimal, Class::Text, Class::Date, Class::Time];
+pub const CLASSES: [Class; 7] =
+    [Class::Bool, Class::Int, Class::Float, Class::Decimal, Class::Text, Class::Date, Class::Time];
 
 // === impl Class ===
 
@@ -118,7 +119,10 @@ fn integer(rng: &mut StdRng, same: &str, other: &str, text: &str) -> String {
         0 => format!("(- {same})"),
         1 => format!("length({text})"),
         2 => format!("abs({same})"),
-        operator => format!("({same} {} {other})", ["+", "-", "*", "/", "%", "/", "%"][operator - 3 + usize::from(operator == 3)]),
+        operator => format!(
+            "({same} {} {other})",
+            ["+", "-", "*", "/", "%", "/", "%"][operator - 3 + usize::from(operator == 3)]
+        ),
     }
 }
 
@@ -164,13 +168,15 @@ fn cast(rng: &mut StdRng, scope: &[Item], class: Class, depth: usize) -> String 
     let from = class_of(rng, scope, sources);
     let inner = of_class(rng, scope, from, depth);
     let narrow = class == Class::Int && rng.random_bool(0.4);
-    let (word, target) = (if rng.random_bool(0.2) { "TRY_CAST" } else { "CAST" }, if narrow { "SMALLINT" } else { class.sql() });
+    let (word, target) =
+        (if rng.random_bool(0.2) { "TRY_CAST" } else { "CAST" }, if narrow { "SMALLINT" } else { class.sql() });
     format!("{word}({inner} AS {target})")
 }
 
 /// A condition.
 pub fn boolean(rng: &mut StdRng, scope: &[Item], depth: usize) -> String {
-    let class = class_of(rng, scope, &[Class::Int, Class::Float, Class::Text, Class::Time, Class::Decimal, Class::Date]);
+    let class =
+        class_of(rng, scope, &[Class::Int, Class::Float, Class::Text, Class::Time, Class::Decimal, Class::Date]);
     let operator = *["=", "<>", "<", "<=", ">", ">="].choose(rng).unwrap();
     let known = column(rng, scope, class);
     let mut sub = |class: Class| of_class(rng, scope, class, depth);

@@ -31,7 +31,8 @@ pub enum Fate {
 /// Records of each partition of `stream`.
 pub fn generate(rng: &mut StdRng, world: &World, stream: &StreamDef) -> Vec<Vec<Raw>> {
     let most = *[3, 20, 40, 80].choose(rng).unwrap();
-    let partition = |rng: &mut StdRng| if rng.random_bool(0.1) { Vec::new() } else { one_partition(rng, world, stream, most) };
+    let partition =
+        |rng: &mut StdRng| if rng.random_bool(0.1) { Vec::new() } else { one_partition(rng, world, stream, most) };
     (0..stream.partitions).map(|_| partition(rng)).collect()
 }
 
@@ -81,7 +82,8 @@ fn record(rng: &mut StdRng, stream: &StreamDef, offset: i64, time: Micros) -> Ra
     let by_record = stream.time_column == "_timestamp";
     let timestamp = if by_record { time } else { time + rng.random_range(0..10) * SECOND };
     let key = rng.random_bool(0.7).then(|| Bytes::from_static(b"key"));
-    let record = |value: Option<String>| Record { offset, timestamp, key, value: value.map(Bytes::from), headers: Vec::new() };
+    let record =
+        |value: Option<String>| Record { offset, timestamp, key, value: value.map(Bytes::from), headers: Vec::new() };
     if rng.random_bool(0.03) {
         return Raw { record: record(None), fate: Fate::Tombstone };
     }
@@ -151,9 +153,21 @@ fn pool(data_type: Type) -> &'static [&'static str] {
         Type::Int => &["0", "1", "2", "-5", "100", "2147483647", "-2147483648"],
         Type::Big => &["0", "1", "3", "-9", "9223372036854775807", "-9223372036854775808", "9007199254740993"],
         Type::Float => &["0", "-0.0", "1.5", "0.1", "3e38", "1e-45", "-7.25"],
-        Type::Double => &["0", "-0.0", "0.1", "0.2", "1e300", "-1e300", "5e-324", "1e16", "-2.5", "1.7976931348623157e308"],
+        Type::Double => {
+            &["0", "-0.0", "0.1", "0.2", "1e300", "-1e300", "5e-324", "1e16", "-2.5", "1.7976931348623157e308"]
+        }
         Type::Decimal => &["0", "0.001", "-12.5", "999999999.999", "-999999999.999", "3"],
-        Type::Text => &["\"\"", "\"x\"", "\"Y\"", "\"12\"", "\"-3.5\"", "\"2026-03-29\"", "\"ü\\n\\\"q\\\"\"", "\"true\"", "\"NULL\""],
+        Type::Text => &[
+            "\"\"",
+            "\"x\"",
+            "\"Y\"",
+            "\"12\"",
+            "\"-3.5\"",
+            "\"2026-03-29\"",
+            "\"ü\\n\\\"q\\\"\"",
+            "\"true\"",
+            "\"NULL\"",
+        ],
         Type::Date => &["\"2026-03-29\"", "\"1970-01-01\"", "\"2199-12-31\"", "\"2024-02-29\""],
         Type::Time => &[],
     }

@@ -75,7 +75,8 @@ impl Connectors for Permissive {
 /// # Errors
 /// All findings.
 pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<Diagnostic>> {
-    let file = |name: &str, text: &str| SqlFile { name: name.to_owned(), folder: "/schemas".into(), text: text.to_owned() };
+    let file =
+        |name: &str, text: &str| SqlFile { name: name.to_owned(), folder: "/schemas".into(), text: text.to_owned() };
     let catalog = Catalog::read(&[file("stream.sql", ddl)], &Permissive)?;
     let mut jobs = compile(&[file("job.sql", job)], &catalog, tables, &Permissive)?;
     assert_eq!(jobs.len(), 1, "one job a file");
@@ -123,7 +124,9 @@ fn admit(decoder: &Decoder, gate: &mut Gate, piece: &Piece, raw: &[Raw], outcome
     outcome.tombstones += decoded.tombstones;
     outcome.rejected.extend(decoded.rejects.iter().map(|reject| (piece.stream, piece.partition, reject.record.offset)));
     let record_time = records.last().map_or(0, |record| record.timestamp);
-    let Verdict::Mixed(verdicts) = gate.judge(piece.partition, &decoded.event_times, record_time) else { return Ok(decoded.batch) };
+    let Verdict::Mixed(verdicts) = gate.judge(piece.partition, &decoded.event_times, record_time) else {
+        return Ok(decoded.batch);
+    };
     let offsets = decoded.batch.column_by_name("_offset").expect("hidden column");
     let offsets = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(offsets.as_ref());
     for (verdict, offset) in verdicts.iter().zip(offsets.values()) {

@@ -140,7 +140,9 @@ impl World {
     pub fn ddl(&self) -> String {
         let mut ddl: Vec<String> = self.streams.iter().map(StreamDef::ddl).collect();
         if self.table.is_some() {
-            ddl.push("CREATE EXTERNAL TABLE ref (rk TEXT, rv INT, rd DOUBLE) STORED AS CSV LOCATION 'ref.csv'".to_owned());
+            ddl.push(
+                "CREATE EXTERNAL TABLE ref (rk TEXT, rv INT, rd DOUBLE) STORED AS CSV LOCATION 'ref.csv'".to_owned(),
+            );
         }
         ddl.join(";\n")
     }
@@ -157,7 +159,8 @@ impl World {
 impl StreamDef {
     fn ddl(&self) -> String {
         let null = |column: &Column| if column.nullable { "" } else { " NOT NULL" };
-        let columns = self.columns.iter().map(|column| format!("  {} {}{}", column.name, column.data_type.sql(), null(column)));
+        let columns =
+            self.columns.iter().map(|column| format!("  {} {}{}", column.name, column.data_type.sql(), null(column)));
         let format = match self.time_text {
             TimeText::Rfc3339 => "rfc3339",
             TimeText::Seconds => "epoch_s",
@@ -202,8 +205,10 @@ fn table(rng: &mut StdRng) -> RecordBatch {
     let rows = rng.random_range(0..8);
     let maybe = |rng: &mut StdRng| rng.random_bool(0.85);
     let keys: StringArray = (0..rows).map(|_| maybe(rng).then(|| *KEYS.choose(rng).unwrap())).collect();
-    let numbers: Int32Array = (0..rows).map(|_| maybe(rng).then(|| *[0, 1, -3, 7, i32::MAX].choose(rng).unwrap())).collect();
-    let doubles: Float64Array = (0..rows).map(|_| maybe(rng).then(|| *[0.0, -0.0, 0.1, 1e300].choose(rng).unwrap())).collect();
+    let numbers: Int32Array =
+        (0..rows).map(|_| maybe(rng).then(|| *[0, 1, -3, 7, i32::MAX].choose(rng).unwrap())).collect();
+    let doubles: Float64Array =
+        (0..rows).map(|_| maybe(rng).then(|| *[0.0, -0.0, 0.1, 1e300].choose(rng).unwrap())).collect();
     let fields = [("rk", DataType::Utf8), ("rv", DataType::Int32), ("rd", DataType::Float64)];
     let schema = Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec());
     let columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(numbers), Arc::new(doubles)];

@@ -3,7 +3,7 @@
 use crate::args::BatchArgs;
 use crate::command::Context;
 use crate::config::required;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome, number};
 use crate::inputs::decode_file;
 use crate::load;
 use crate::report::{self, JobReport};
@@ -15,10 +15,11 @@ use citystream_model::job::SinkRef;
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock, Watermark};
-use citystream_model::{Error, Result};
+use citystream_model::{Error, ErrorKind, Result};
 use citystream_operators::graph::Graph;
 use citystream_runtime::output::Output;
 use citystream_runtime::status::Status;
+use citystream_runtime::stop::Stop;
 use citystream_sql::{Catalog, CheckedJob};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,23 +34,45 @@ pub(crate) fn run(context: &Context, args: BatchArgs) -> Outcome {
     let jobs = load::jobs(&args.jobs, &schemas, &context.connectors)?.into_iter().map(with_table).collect::<Vec<_>>();
     for job in &jobs {
         if let Some(stream) = job.streams.iter().find(|stream| !inputs.contains_key(&stream.name)) {
-            return Err(Error::job(format!("job '{}' reads the stream '{}', which has no input; give --input {}=FILE", job.spec.name, stream.name, stream.name)).into());
+            return Err(Error::job(format!(
+                "job '{}' reads the stream '{}', which has no input; give --input {}=FILE",
+                job.spec.name, stream.name, stream.name
+            ))
+            .into());
         }
     }
     let data_dir = required(args.data_dir, &context.config.run.data_dir, "data-dir")?;
-    let data = DataDir::open(&data_dir, context.handle().clone())?;
+    let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
     let if_exists = if_exists(args.if_exists, &context.config.run.if_exists)?;
     for job in &jobs {
-        data.prepare(&job.spec, &targets(&job.spec), &job.streams, if_exists)?;
+        data.check_empty(&job.spec, &targets(&job.spec), if_exists)?;
     }
-    let mut reports = Vec::new();
+    let (mut reports, mut worst) = (Vec::new(), Ok(()));
     for job in jobs {
+        data.replace(&job.spec, &job.streams, if_exists)?;
         let name = job.spec.name.clone();
-        let status = run_job(job, &inputs, &data).map_err(|error| error.with("job", &name))?;
-        reports.push(JobReport { name, status, state: "finished".to_owned() });
+        let mut status = Status::default();
+        let result = run_job(job, &inputs, &data, &context.stop, &mut status);
+        let state = match result {
+            Ok(()) => "finished".to_owned(),
+            Err(error) => {
+                eprintln!("error: job '{name}': {error}");
+                worst = worse(worst, error.kind());
+                format!("failed: {error}")
+            }
+        };
+        reports.push(JobReport { name, status, state });
     }
     report::print(&reports, context.output);
-    Ok(())
+    worst
+}
+
+/// The worse of an outcome so far and a kind of failure that was printed.
+fn worse(so_far: Outcome, kind: ErrorKind) -> Outcome {
+    match so_far {
+        Err(Failure::Reported(known)) if number(known) >= number(kind) => Err(Failure::Reported(known)),
+        _ => Err(Failure::Reported(kind)),
+    }
 }
 
 /// Reads `STREAM=FILE` arguments.
@@ -57,9 +80,12 @@ fn inputs(written: &[String], catalog: &Catalog) -> Outcome<Inputs> {
     let mut inputs = Inputs::new();
     for text in written {
         let wrong = |detail: String| Error::job(format!("--input {text}: {detail}"));
-        let (stream, file) = text.split_once('=').ok_or_else(|| wrong("expected STREAM=FILE.jsonl or STREAM=FILE.parquet".to_owned()))?;
+        let (stream, file) = text
+            .split_once('=')
+            .ok_or_else(|| wrong("expected STREAM=FILE.jsonl or STREAM=FILE.parquet".to_owned()))?;
         if !catalog.streams.contains_key(stream) {
-            let near = nearest(stream, catalog.streams.keys().map(String::as_str)).map(|near| format!("; did you mean '{near}'?"));
+            let near = nearest(stream, catalog.streams.keys().map(String::as_str))
+                .map(|near| format!("; did you mean '{near}'?"));
             return Err(wrong(format!("no stream is called '{stream}'{}", near.unwrap_or_default())).into());
         }
         let file = PathBuf::from(file);
@@ -81,23 +107,32 @@ fn with_table(mut job: CheckedJob) -> CheckedJob {
 }
 
 /// A job at work over files.
-struct Run {
+struct Run<'a> {
     graph: Graph,
     output: Output,
     sinks: Vec<Box<dyn Sink>>,
-    status: Status,
+    status: &'a mut Status,
     now: i64,
 }
 
-fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir) -> Result<Status> {
-    let CheckedJob { spec, streams, schema, plan, .. } = job;
+fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir, stop: &Stop, status: &mut Status) -> Result<()> {
+    let CheckedJob { spec, streams, schema, plan, errors, .. } = job;
     let output = Output::new(&spec.name, plan.output.clone(), false)?;
-    let sinks = targets(&spec).iter().map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone())).collect::<Result<Vec<_>>>()?;
-    let mut run = Run { graph: Graph::build(plan, streams.len())?, output, sinks, status: Status::default(), now: SystemClock.now() };
+    let sinks = targets(&spec)
+        .iter()
+        .map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone()))
+        .collect::<Result<Vec<_>>>()?;
+    let mut run = Run { graph: Graph::build(plan, streams.len())?, output, sinks, status, now: SystemClock.now() };
     for (at, stream) in streams.iter().enumerate() {
         let mut rejects = data.rejects(&spec, stream)?;
         for file in inputs.get(&stream.name).into_iter().flatten() {
             decode_file(stream, file, run.now, &mut |decoded| {
+                if stop.is_set() {
+                    return Err(Error::unavailable(
+                        "stopped by a signal before the end of its input; its tables are not complete",
+                    )
+                    .permanent());
+                }
                 run.keep_rejects(stream, &spec.name, &decoded.rejects, rejects.as_mut())?;
                 run.push(at, &decoded.batch, decoded.rejects.len() as u64)
             })?;
@@ -109,12 +144,13 @@ fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir) -> Result<Status> {
     for sink in &mut run.sinks {
         sink.flush()?.iter().for_each(|published| run.status.add(published));
     }
-    Ok(run.status)
+    run.status.expression_errors = errors.count();
+    Ok(())
 }
 
 // === impl Run ===
 
-impl Run {
+impl Run<'_> {
     fn push(&mut self, stream: usize, batch: &RecordBatch, rejected: u64) -> Result<()> {
         self.status.read += batch.num_rows() as u64 + rejected;
         self.status.admitted += batch.num_rows() as u64;
@@ -136,6 +172,9 @@ impl Run {
     fn keep_rejects(&mut self, stream: &Arc<Stream>, job: &str, rejects: &[Reject], sink: &mut dyn Sink) -> Result<()> {
         if rejects.is_empty() {
             return Ok(());
+        }
+        for reject in rejects {
+            *self.status.rejected_reasons.entry(reject.reason.as_str()).or_default() += 1;
         }
         let batch = rejects_batch(stream, job, rejects)?;
         let event_times = rejects.iter().map(|reject| Some(reject.record.timestamp)).collect();

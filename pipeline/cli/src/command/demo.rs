@@ -10,8 +10,9 @@ use crate::load::{self, Schemas};
 use crate::memory;
 use crate::report;
 use crate::samples::{Pace, Sending};
-use crate::tables::{DataDir, targets};
-use crate::wire::{START_BUDGET, Shared};
+use crate::start;
+use crate::tables::DataDir;
+use crate::wire::Shared;
 use citystream_broker::{Broker, BrokerConfig};
 use citystream_connect::kafka::{self, KafkaClient, KafkaProducer};
 use citystream_model::position::StartFrom;
@@ -40,36 +41,55 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
     let files = job_files(&root.join("jobs"))?;
     let jobs = load::jobs(&files, &schemas, &context.connectors)?;
     let samples = samples(&root, &jobs)?;
-    let data = DataDir::open(&args.data_dir, context.handle().clone())?;
-    for job in &jobs {
-        data.prepare(&job.spec, &targets(&job.spec), &job.streams, IfExists::Replace)?;
-    }
-    let broker = context.handle().block_on(Broker::start(BrokerConfig::default())).map_err(|error| Error::unavailable("the demo's broker").caused_by(error))?;
+    let data = DataDir::open(&args.data_dir, context.handle().clone(), &context.stop)?;
+    let broker = context
+        .handle()
+        .block_on(Broker::start(BrokerConfig::default()))
+        .map_err(|error| Error::unavailable("the demo's broker").caused_by(error))?;
     let client = KafkaClient::new(broker.bootstrap(), BTreeMap::new());
     make_topics(context, &client, &samples, &jobs)?;
-    tracing::info!(brokers = broker.bootstrap(), jobs = jobs.len(), streams = samples.len(), data = args.data_dir, "demo started");
+    tracing::info!(
+        brokers = broker.bootstrap(),
+        jobs = jobs.len(),
+        streams = samples.len(),
+        data = args.data_dir,
+        "demo started"
+    );
     let shared = Shared {
         brokers: broker.bootstrap(),
         kafka: BTreeMap::new(),
         data,
+        if_exists: IfExists::Replace,
         from: StartFrom::Earliest,
         until_caught_up: args.once,
         memory_limit: memory::limit(&context.config.run.memory_limit)? / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),
     };
-    let outcome = if args.once { once(context, jobs, &shared, &client, &samples, &schemas, &files) } else { replay(context, &args, jobs, &shared, &client, &samples) };
+    let outcome = if args.once {
+        once(context, jobs, &shared, &client, &samples, &schemas, &files)
+    } else {
+        replay(context, &args, jobs, &shared, &client, &samples)
+    };
     context.handle().block_on(broker.shutdown());
     outcome
 }
 
 /// Sends everything, runs all jobs to the end, shows what came out and that it equals the batch.
-fn once(context: &Context, jobs: Vec<CheckedJob>, shared: &Shared, client: &KafkaClient, samples: &Samples, schemas: &Schemas, files: &[PathBuf]) -> Outcome {
+fn once(
+    context: &Context,
+    jobs: Vec<CheckedJob>,
+    shared: &Shared,
+    client: &KafkaClient,
+    samples: &Samples,
+    schemas: &Schemas,
+    files: &[PathBuf],
+) -> Outcome {
     for (stream, file) in samples.values() {
         let rows = send(stream, file, client, Pace::Full, &context.stop)?;
         tracing::info!(stream = stream.name, rows, "sample sent");
     }
-    let (reports, outcome) = run_jobs(context, jobs, shared, None, || {})?;
+    let (reports, outcome) = run_jobs(context, jobs, shared, None)?;
     report::print(&reports, context.output);
     outcome?;
     if context.stop.is_set() {
@@ -77,7 +97,8 @@ fn once(context: &Context, jobs: Vec<CheckedJob>, shared: &Shared, client: &Kafk
     }
     // The same SQL once more, over the files: what the promise is about.
     let inputs = samples.iter().map(|(name, (_, file))| (name.clone(), file.clone())).collect();
-    let differing = verify::differing(context, load::jobs(files, schemas, &context.connectors)?, &shared.data, &inputs)?;
+    let differing =
+        verify::differing(context, load::jobs(files, schemas, &context.connectors)?, &shared.data, &inputs)?;
     if differing.is_empty() {
         eprintln!("every table equals the same SQL run as a batch over the same rows");
         return Ok(());
@@ -87,7 +108,14 @@ fn once(context: &Context, jobs: Vec<CheckedJob>, shared: &Shared, client: &Kafk
 }
 
 /// Sends the samples in event time until the stop signal, with the jobs running beside.
-fn replay(context: &Context, args: &DemoArgs, jobs: Vec<CheckedJob>, shared: &Shared, client: &KafkaClient, samples: &Samples) -> Outcome {
+fn replay(
+    context: &Context,
+    args: &DemoArgs,
+    jobs: Vec<CheckedJob>,
+    shared: &Shared,
+    client: &KafkaClient,
+    samples: &Samples,
+) -> Outcome {
     if !args.speed.is_finite() || args.speed <= 0.0 {
         return Err(Error::job(format!("--speed: found {}, expected a number above 0", args.speed)).into());
     }
@@ -100,7 +128,7 @@ fn replay(context: &Context, args: &DemoArgs, jobs: Vec<CheckedJob>, shared: &Sh
                 }
             });
         }
-        let outcome = run_jobs(context, jobs, shared, Some(address), || {});
+        let outcome = run_jobs(context, jobs, shared, Some(address));
         context.stop.set();
         outcome
     });
@@ -118,9 +146,13 @@ fn send(stream: &Arc<Stream>, file: &Path, client: &KafkaClient, pace: Pace, sto
 
 fn make_topics(context: &Context, client: &KafkaClient, samples: &Samples, jobs: &[CheckedJob]) -> Outcome {
     let sources = samples.values().map(|(stream, _)| (stream.topic.clone(), PARTITIONS));
-    let sinks = jobs.iter().flat_map(|job| &job.spec.sinks).filter(|sink| !sink.is_table()).map(|sink| (sink.target.clone(), 1));
+    let sinks = jobs
+        .iter()
+        .flat_map(|job| &job.spec.sinks)
+        .filter(|sink| !sink.is_table())
+        .map(|sink| (sink.target.clone(), 1));
     for (topic, partitions) in sources.chain(sinks).collect::<BTreeSet<_>>() {
-        kafka::ensure_topic(client, &topic, partitions, START_BUDGET, context.handle())?;
+        kafka::ensure_topic(client, &topic, partitions, start::BUDGET, context.handle())?;
     }
     Ok(())
 }
@@ -128,10 +160,16 @@ fn make_topics(context: &Context, client: &KafkaClient, samples: &Samples, jobs:
 /// The sample of each stream that a job reads.
 fn samples(root: &Path, jobs: &[CheckedJob]) -> Outcome<Samples> {
     let streams = jobs.iter().flat_map(|job| &job.streams);
-    let samples: Samples = streams.map(|stream| (stream.name.clone(), (Arc::clone(stream), root.join("schemas").join(&stream.name).join("sample.jsonl")))).collect();
+    let samples: Samples = streams
+        .map(|stream| {
+            (stream.name.clone(), (Arc::clone(stream), root.join("schemas").join(&stream.name).join("sample.jsonl")))
+        })
+        .collect();
     match samples.values().find(|(_, file)| !file.is_file()) {
         None => Ok(samples),
-        Some((stream, file)) => Err(Error::job(format!("stream '{}' has no sample {}", stream.name, file.display())).into()),
+        Some((stream, file)) => {
+            Err(Error::job(format!("stream '{}' has no sample {}", stream.name, file.display())).into())
+        }
     }
 }
 
@@ -140,12 +178,19 @@ fn repository() -> Outcome<PathBuf> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let candidates = [PathBuf::from("."), built];
     let found = candidates.into_iter().find(|root| root.join("schemas").is_dir() && root.join("jobs").is_dir());
-    found.ok_or_else(|| Error::job("the demo needs the repository's folders jobs and schemas; start it from the repository's root").into())
+    found.ok_or_else(|| {
+        Error::job("the demo needs the repository's folders jobs and schemas; start it from the repository's root")
+            .into()
+    })
 }
 
 fn job_files(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let listed = std::fs::read_dir(folder).map_err(|error| Error::job(format!("folder '{}': cannot be read", folder.display())).caused_by(error))?;
-    let mut files: Vec<PathBuf> = listed.filter_map(|entry| entry.ok().map(|entry| entry.path().join("job.sql"))).filter(|path| path.is_file()).collect();
+    let listed = std::fs::read_dir(folder)
+        .map_err(|error| Error::job(format!("folder '{}': cannot be read", folder.display())).caused_by(error))?;
+    let mut files: Vec<PathBuf> = listed
+        .filter_map(|entry| entry.ok().map(|entry| entry.path().join("job.sql")))
+        .filter(|path| path.is_file())
+        .collect();
     files.sort();
     Ok(files)
 }

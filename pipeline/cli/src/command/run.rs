@@ -17,7 +17,7 @@ use citystream_runtime::metrics::Metrics;
 use citystream_runtime::status::StatusBoard;
 use citystream_runtime::supervise::{self, Ended, Starting};
 use citystream_sql::CheckedJob;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 /// Time between two drawings of the progress.
@@ -33,35 +33,36 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let brokers = required(args.brokers, &config.brokers, "brokers")?;
     let data_dir = required(args.data_dir, &config.data_dir, "data-dir")?;
     let if_exists = if_exists(args.if_exists, &config.if_exists)?;
-    let metrics_addr = metrics_addr(args.metrics_addr, &config.metrics_addr)?;
-    let data = DataDir::open(&data_dir, context.handle().clone())?;
+    let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;
+    let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
     for job in &jobs {
-        data.prepare(&job.spec, &targets(&job.spec), &job.streams, if_exists)?;
+        data.check_empty(&job.spec, &targets(&job.spec), if_exists)?;
     }
     let shared = Shared {
         brokers,
         kafka: context.config.kafka.clone(),
         data,
+        if_exists,
         from,
         until_caught_up: args.until_caught_up,
         memory_limit: limit / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),
     };
-    let reports = run_jobs(context, jobs, &shared, metrics_addr, || {})?;
+    let reports = run_jobs(context, jobs, &shared, metrics_addr)?;
     report::print(&reports.0, context.output);
     reports.1
 }
 
-/// Runs `jobs` to their end, and calls `look` now and then; returns what each did, and how it ended in all.
+/// Runs `jobs` to their end; returns what each did, and how it ended in all.
 pub(crate) fn run_jobs(
     context: &Context,
     jobs: Vec<CheckedJob>,
     shared: &Shared,
     metrics_addr: Option<SocketAddr>,
-    mut look: impl FnMut(),
 ) -> Outcome<(Vec<JobReport>, Outcome)> {
-    let boards: Vec<(String, StatusBoard)> = jobs.iter().map(|job| (job.spec.name.clone(), StatusBoard::default())).collect();
+    let boards: Vec<(String, StatusBoard)> =
+        jobs.iter().map(|job| (job.spec.name.clone(), StatusBoard::default())).collect();
     for job in &jobs {
         let streams: Vec<&str> = job.streams.iter().map(|stream| stream.name.as_str()).collect();
         shared.metrics.start_job(&job.spec.name, &streams);
@@ -74,25 +75,33 @@ pub(crate) fn run_jobs(
     let mut running = Vec::new();
     for (job, (name, status)) in jobs.into_iter().zip(&boards) {
         let (shared, board) = (shared.clone(), status.clone());
-        let open = Box::new(move || shared.open(job, board));
+        let open = Box::new(move || match shared.open(job, board) {
+            // Asked to stop while it waited for the environment: nothing was begun.
+            Err(error) if error.is_retryable() && shared.stop.is_set() => Ok(None),
+            opened => opened.map(Some),
+        });
         running.push(supervise::start(Starting { name: name.clone(), status: status.clone(), open })?);
     }
     let mut progress = Progress::new(&context.screen, &boards);
     while !running.iter().all(supervise::Running::has_ended) {
         context.handle().block_on(async { tokio::time::sleep(REDRAW).await });
         progress.update();
-        look();
     }
     progress.finish();
     let ended = supervise::wait(running);
-    let reports = ended.iter().map(|job| JobReport { name: job.name.clone(), status: job.status.get(), state: state(&job.status.get()) });
+    let reports = ended.iter().map(|job| JobReport {
+        name: job.name.clone(),
+        status: job.status.get(),
+        state: state(&job.status.get()),
+    });
     Ok((reports.collect(), worst(&ended)))
 }
 
 /// The worst end of all jobs, said for each that failed.
 fn worst(ended: &[Ended]) -> Outcome {
     let failed = ended.iter().filter_map(|job| job.result.as_ref().err().map(|error| (&job.name, error)));
-    let worst = failed.inspect(|(name, error)| eprintln!("error: job '{name}': {error}")).map(|(_, error)| error.kind());
+    let worst =
+        failed.inspect(|(name, error)| eprintln!("error: job '{name}': {error}")).map(|(_, error)| error.kind());
     worst.max_by_key(|kind: &ErrorKind| number(*kind)).map_or(Ok(()), |kind| Err(Failure::Reported(kind)))
 }
 
@@ -101,15 +110,24 @@ fn start(text: &str) -> Outcome<StartFrom> {
     match text {
         "" | "earliest" => Ok(StartFrom::Earliest),
         "latest" => Ok(StartFrom::Latest),
-        _ => chrono::DateTime::parse_from_rfc3339(text).map(|time| StartFrom::Time(time.timestamp_micros())).map_err(|error| {
-            Error::job(format!("--from: found '{text}', expected earliest, latest or a time such as 2026-03-29T05:00:00Z")).caused_by(error).into()
-        }),
+        _ => chrono::DateTime::parse_from_rfc3339(text).map(|time| StartFrom::Time(time.timestamp_micros())).map_err(
+            |error| {
+                Error::job(format!(
+                    "--from: found '{text}', expected earliest, latest or a time such as 2026-03-29T05:00:00Z"
+                ))
+                .caused_by(error)
+                .into()
+            },
+        ),
     }
 }
 
-fn metrics_addr(flag: Option<SocketAddr>, setting: &str) -> Outcome<Option<SocketAddr>> {
-    if flag.is_some() || setting.is_empty() {
-        return Ok(flag);
+/// Reads `HOST:PORT`; nothing for an empty text.
+fn metrics_addr(text: &str) -> Outcome<Option<SocketAddr>> {
+    if text.is_empty() {
+        return Ok(None);
     }
-    setting.parse().map(Some).map_err(|_| Error::job(format!("configuration, run.metrics_addr: found '{setting}', expected HOST:PORT")).into())
+    let wrong = || Error::job(format!("--metrics-addr: found '{text}', expected HOST:PORT such as 0.0.0.0:9464"));
+    let mut found = text.to_socket_addrs().map_err(|error| wrong().caused_by(error))?;
+    found.next().map(Some).ok_or_else(|| wrong().into())
 }

@@ -18,8 +18,11 @@ struct Verdict {
 }
 
 pub(crate) fn run(context: &Context, args: TestArgs) -> Outcome {
-    let folder = args.schemas.or_else(|| (!context.config.run.schemas.is_empty()).then(|| PathBuf::from(&context.config.run.schemas)));
-    let schemas = load::schemas(&folder.unwrap_or_else(|| PathBuf::from("schemas")), &context.connectors, context.handle())?;
+    let folder = args
+        .schemas
+        .or_else(|| (!context.config.run.schemas.is_empty()).then(|| PathBuf::from(&context.config.run.schemas)));
+    let schemas =
+        load::schemas(&folder.unwrap_or_else(|| PathBuf::from("schemas")), &context.connectors, context.handle())?;
     let folders = if args.jobs.is_empty() { subfolders(Path::new("jobs"))? } else { args.jobs };
     let mut verdicts = Vec::new();
     for folder in folders {
@@ -50,15 +53,20 @@ fn report(verdicts: &[Verdict], format: OutputFormat) -> Outcome {
         }
     }
     match (verdicts.is_empty(), failed) {
-        (true, _) => Err(Error::job("there is no case; expected folders jobs/NAME/cases/CASE with input.jsonl and expected.jsonl").into()),
+        (true, _) => Err(Error::job(
+            "there is no case; expected folders jobs/NAME/cases/CASE with input.jsonl and expected.jsonl",
+        )
+        .into()),
         (false, 0) => Ok(()),
         _ => Err(Failure::Reported(ErrorKind::Job)),
     }
 }
 
 fn subfolders(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let listed = std::fs::read_dir(folder).map_err(|error| Error::job(format!("folder '{}': cannot be read", folder.display())).caused_by(error))?;
-    let mut folders: Vec<PathBuf> = listed.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).collect();
+    let listed = std::fs::read_dir(folder)
+        .map_err(|error| Error::job(format!("folder '{}': cannot be read", folder.display())).caused_by(error))?;
+    let mut folders: Vec<PathBuf> =
+        listed.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).collect();
     folders.sort();
     Ok(folders)
 }

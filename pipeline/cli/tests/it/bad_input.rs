@@ -14,31 +14,16 @@ fn every_kind_of_bad_record_is_counted_and_kept() {
     let city = City::with_flow(1);
     let topic = city.topic("flow");
     let at = r#""at":"2026-03-29T05:00:00Z""#;
-    let nested = format!(r#"{{"site":"a",{at},"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    let bad: Vec<(&str, Vec<u8>)> = vec![
-        ("invalid_json", b"{\"site\":".to_vec()),
-        ("invalid_json", format!("{{\"site\":\"a\",{at}}} x").into_bytes()),
-        ("invalid_json", format!("{{\"site\":\"a\",\"veh\":NaN,{at}}}").into_bytes()),
-        ("not_an_object", b"[1,2]".to_vec()),
-        ("invalid_utf8", [b"{\"site\":\"\xc3\x28\",".as_slice(), at.as_bytes(), b"}"].concat()),
-        ("empty_value", Vec::new()),
-        ("too_deep", nested.into_bytes()),
-        ("wrong_type", format!("{{\"site\":\"a\",\"veh\":\"12\",{at}}}").into_bytes()),
-        ("wrong_type", format!("{{\"site\":7,{at}}}").into_bytes()),
-        ("out_of_range", format!("{{\"site\":\"a\",\"veh\":99999999999,{at}}}").into_bytes()),
-        ("missing_column", format!("{{\"veh\":1,{at}}}").into_bytes()),
-        ("missing_column", b"{\"site\":\"a\"}".to_vec()),
-        ("null_column", format!("{{\"site\":null,{at}}}").into_bytes()),
-        ("null_column", b"{\"site\":\"a\",\"at\":null}".to_vec()),
-        ("bad_time", b"{\"site\":\"a\",\"at\":\"29 March\"}".to_vec()),
-        ("future_time", b"{\"site\":\"a\",\"at\":\"2150-01-01T00:00:00Z\"}".to_vec()),
-        ("time_out_of_range", b"{\"site\":\"a\",\"at\":\"0001-01-01T00:00:00Z\"}".to_vec()),
-    ];
+    let bad = bad_records(at);
     send(&topic, 0, bad.iter().map(|(_, value)| value));
     send(&topic, 0, [format!(r#"{{"site":"{}",{at}}}"#, "x".repeat(LARGE)), "z".repeat(LARGE)]);
     send_records(&topic, 0, [(None::<&str>, None), (None, None)]);
     // Unknown fields, spaces, a whole number with a fraction of zero, a duplicate key: all of that is read.
-    send(&topic, 0, [format!(r#" {{"new":{{"a":[1]}},"site":"old","veh":3.0,"site":"kept",{at}}} "#), flow("b", 1, "05:00:01")]);
+    send(
+        &topic,
+        0,
+        [format!(r#" {{"new":{{"a":[1]}},"site":"old","veh":3.0,"site":"kept",{at}}} "#), flow("b", 1, "05:00:01")],
+    );
     let job = city.job("kept", "", "SELECT site, veh FROM flow");
     let done = city.catch_up(&[&job], &[]).expect(0);
     let rejected = bad.len() as u64 + 1;
@@ -71,6 +56,30 @@ fn an_expression_that_fails_gives_null_and_is_counted() {
     ];
     assert_eq!(city.rows("failing"), expect);
     assert_eq!(done.job("failing")["expression_errors"], 3);
+}
+
+/// Bad values, each with the word for what is wrong with it; `at` is a time that is right.
+fn bad_records(at: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let nested = format!(r#"{{"site":"a",{at},"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    vec![
+        ("invalid_json", b"{\"site\":".to_vec()),
+        ("invalid_json", format!("{{\"site\":\"a\",{at}}} x").into_bytes()),
+        ("invalid_json", format!("{{\"site\":\"a\",\"veh\":NaN,{at}}}").into_bytes()),
+        ("not_an_object", b"[1,2]".to_vec()),
+        ("invalid_utf8", [b"{\"site\":\"\xc3\x28\",".as_slice(), at.as_bytes(), b"}"].concat()),
+        ("empty_value", Vec::new()),
+        ("too_deep", nested.into_bytes()),
+        ("wrong_type", format!("{{\"site\":\"a\",\"veh\":\"12\",{at}}}").into_bytes()),
+        ("wrong_type", format!("{{\"site\":7,{at}}}").into_bytes()),
+        ("out_of_range", format!("{{\"site\":\"a\",\"veh\":99999999999,{at}}}").into_bytes()),
+        ("missing_column", format!("{{\"veh\":1,{at}}}").into_bytes()),
+        ("missing_column", b"{\"site\":\"a\"}".to_vec()),
+        ("null_column", format!("{{\"site\":null,{at}}}").into_bytes()),
+        ("null_column", b"{\"site\":\"a\",\"at\":null}".to_vec()),
+        ("bad_time", b"{\"site\":\"a\",\"at\":\"29 March\"}".to_vec()),
+        ("future_time", b"{\"site\":\"a\",\"at\":\"2150-01-01T00:00:00Z\"}".to_vec()),
+        ("time_out_of_range", b"{\"site\":\"a\",\"at\":\"0001-01-01T00:00:00Z\"}".to_vec()),
+    ]
 }
 
 /// How many records were rejected for each reason.

@@ -5,41 +5,93 @@ use crate::caught_up::counts;
 use crate::city::{City, PER_MINUTE, flow};
 use crate::tables;
 use parquet::arrow::ArrowWriter;
+use std::path::Path;
 
 #[test]
 fn batch_over_lines_and_over_parquet_equals_run() {
     let city = City::with_flow(1);
     let lines: Vec<_> = (0..500)
-        .map(|at| flow(&format!("s{}", at % 7), if at % 5 == 0 { "null".to_owned() } else { at.to_string() }, &format!("05:{:02}:{:02}.25", at / 60, at % 60)))
+        .map(|at| {
+            flow(
+                &format!("s{}", at % 7),
+                if at % 5 == 0 { "null".to_owned() } else { at.to_string() },
+                &format!("05:{:02}:{:02}.25", at / 60, at % 60),
+            )
+        })
         .collect();
     send(&city.topic("flow"), 0, &lines);
     city.file("flow.jsonl", &lines.join("\n"));
     let means = "SELECT site, window_start, window_end, avg(veh) AS mean, stddev(veh) AS spread, sum(CAST(veh AS DOUBLE) / 7) AS parts, count(*) AS n \
         FROM hop(flow, at, INTERVAL '20 seconds', INTERVAL '1 minute') GROUP BY site, window_start, window_end";
-    let [minutes, means, rows] = [("minutes", PER_MINUTE), ("means", means), ("every", "SELECT site, veh, at FROM flow")].map(|(name, select)| city.job(name, "", select));
+    let [minutes, means, rows] =
+        [("minutes", PER_MINUTE), ("means", means), ("every", "SELECT site, veh, at FROM flow")]
+            .map(|(name, select)| city.job(name, "", select));
     city.catch_up(&[&minutes, &means, &rows], &[]).expect(0);
-    let whole = tables::batch(&city.table("every")).unwrap();
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(city.path("flow.parquet")).unwrap(), whole.schema(), None).unwrap();
-    writer.write(&whole).unwrap();
-    writer.close().unwrap();
+    as_parquet(&city.table("every"), &city.path("flow.parquet"));
     for input in ["flow=flow.jsonl", "flow=flow.parquet"] {
-        let args = ["batch", "minutes.sql", "means.sql", "every.sql", "--schemas", "schemas", "--data-dir", "past", "--input", input, "--if-exists", "replace", "--output", "json"];
+        let args = [
+            "batch",
+            "minutes.sql",
+            "means.sql",
+            "every.sql",
+            "--schemas",
+            "schemas",
+            "--data-dir",
+            "past",
+            "--input",
+            input,
+            "--if-exists",
+            "replace",
+            "--output",
+            "json",
+        ];
         let done = city.done(&args).expect(0);
         assert_eq!(counts(&done.job("minutes")), [500, 500, 0, 0, 0]);
         for table in ["minutes", "means", "every"] {
             let (batch, stream) = (tables::rows(&city.path("past").join(table)), city.rows(table));
-            assert!(batch == stream && !stream.is_empty(), "{input}: {table}: {} and {} rows", batch.len(), stream.len());
+            assert!(
+                batch == stream && !stream.is_empty(),
+                "{input}: {table}: {} and {} rows",
+                batch.len(),
+                stream.len()
+            );
         }
     }
+}
+
+/// Writes all rows of a table into one file.
+fn as_parquet(table: &Path, file: &Path) {
+    let rows = tables::batch(table).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(file).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
 }
 
 #[test]
 fn nothing_is_late_and_rejects_are_kept() {
     let city = City::new();
     city.declare("flow", crate::city::FLOW, "");
-    city.file("flow.jsonl", &[flow("a", 1, "05:10:00"), "broken".to_owned(), String::new(), flow("a", 2, "05:00:00")].join("\n"));
-    city.job("places", "sink = 'kafka:nowhere'", "SELECT site, _partition AS part, _offset AS line, _timestamp AS recorded FROM flow");
-    let args = ["batch", "places.sql", "--schemas", "schemas", "--data-dir", "data", "--input", "flow=flow.jsonl", "--output", "json"];
+    city.file(
+        "flow.jsonl",
+        &[flow("a", 1, "05:10:00"), "broken".to_owned(), String::new(), flow("a", 2, "05:00:00")].join("\n"),
+    );
+    city.job(
+        "places",
+        "sink = 'kafka:nowhere'",
+        "SELECT site, _partition AS part, _offset AS line, _timestamp AS recorded FROM flow",
+    );
+    let args = [
+        "batch",
+        "places.sql",
+        "--schemas",
+        "schemas",
+        "--data-dir",
+        "data",
+        "--input",
+        "flow=flow.jsonl",
+        "--output",
+        "json",
+    ];
     let done = city.done(&args).expect(0);
     assert_eq!(counts(&done.job("places")), [3, 2, 0, 1, 0]);
     let row = |line: u8, at: &str| format!(r#"{{"site":"a","part":0,"line":{line},"recorded":"2026-03-29T{at}Z"}}"#);

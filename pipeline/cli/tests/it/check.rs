@@ -7,7 +7,10 @@ fn findings_have_a_place_a_code_and_a_remedy() {
     let city = City::new();
     city.declare("flow", crate::city::FLOW, "");
     city.job("good", "", PER_MINUTE);
-    city.file("bad.sql", "CREATE MATERIALIZED VIEW bad WITH (latenes = '1 minute') AS\nSELECT site, now() AS n FROM flow;\n");
+    city.file(
+        "bad.sql",
+        "CREATE MATERIALIZED VIEW bad WITH (latenes = '1 minute') AS\nSELECT site, now() AS n FROM flow;\n",
+    );
     let check = |more: &[&str]| city.done(&[&["check", "--schemas", "schemas"], more].concat());
     let done = check(&["good.sql"]).expect(0);
     assert_eq!(done.stdout, "good: ok, reads flow, writes parquet:good\n");

@@ -21,21 +21,23 @@ fn wrong_calls_are_refused_with_a_way_out() {
     let job = city.job("good", "", PER_MINUTE);
     let job = job.to_str().unwrap();
     let place = ["--schemas", "schemas", "--brokers", "127.0.0.1:1", "--data-dir", "data"];
-    let with = |more: &[&'static str]| ["run", job].into_iter().chain(place).chain(more.iter().copied()).collect::<Vec<_>>();
+    let with =
+        |more: &[&'static str]| ["run", job].into_iter().chain(place).chain(more.iter().copied()).collect::<Vec<_>>();
     let calls: Vec<(Vec<&str>, &[&str])> = vec![
         (with(&["--until-cought-up"]), &["--until-cought-up", "--until-caught-up"]),
         (with(&["--from", "yesterday"]), &["--from", "yesterday", "earliest"]),
         (with(&["--memory-limit", "much"]), &["--memory-limit", "much"]),
         (with(&["--memory-limit", "1 KiB"]), &["--memory-limit", "16 MiB"]),
         (with(&["--if-exists", "replce"]), &["replce", "replace"]),
-        (with(&["--metrics-addr", "nowhere"]), &["--metrics-addr", "nowhere"]),
+        (with(&["--metrics-addr", "nowhere"]), &["--metrics-addr", "nowhere", "HOST:PORT"]),
+        (with(&["--log-level", "loud"]), &["log level", "loud", "debug"]),
         (vec!["run"], &["JOB.sql"]),
         (vec!["run", job, "--data-dir", "data", "--brokers", "127.0.0.1:1"], &["--schemas is missing"]),
         (vec!["run", job, "--schemas", "schemas", "--data-dir", "data"], &["--brokers is missing", "[run]"]),
         (vec!["run", job, "--schemas", "schemas", "--brokers", "127.0.0.1:1"], &["--data-dir is missing"]),
         (vec!["run", "no.sql", "--schemas", "schemas"], &["no.sql", "cannot be read"]),
         (vec!["run", job, "--schemas", "nowhere"], &["nowhere", "cannot be read"]),
-        (vec!["rnu"], &["rnu", "run"]),
+        (vec!["rum"], &["rum", "'run'"]),
     ];
     for (args, words) in calls {
         let done = city.done(&args).expect(1);

@@ -9,7 +9,12 @@ use std::collections::BTreeMap;
 fn a_stateless_job_writes_json_with_key_and_headers() {
     let city = City::with_flow(1);
     let out = city.make("out", 2);
-    let rows = [flow("a", 1, "05:00:00.5"), flow("b", "null", "05:00:01"), flow("a", 1, "05:00:00.5"), flow("c", 0, "05:00:02")];
+    let rows = [
+        flow("a", 1, "05:00:00.500"),
+        flow("b", "null", "05:00:01"),
+        flow("a", 1, "05:00:00.500"),
+        flow("c", 0, "05:00:02"),
+    ];
     send(&city.topic("flow"), 0, rows);
     let select = "SELECT site, veh, at, CAST(veh AS DOUBLE) / 0 AS ratio FROM flow";
     let job = city.job("mapped", &format!("sink = 'kafka:{out}', key = 'site'"), select);
@@ -21,7 +26,12 @@ fn a_stateless_job_writes_json_with_key_and_headers() {
     let row = |site: &str, veh: &str, at: &str| {
         (site.to_owned(), format!(r#"{{"site":"{site}","veh":{veh},"at":"2026-03-29T{at}Z","ratio":null}}"#))
     };
-    let mut expect = vec![row("a", "1", "05:00:00.5"), row("a", "1", "05:00:00.5"), row("b", "null", "05:00:01"), row("c", "0", "05:00:02")];
+    let mut expect = vec![
+        row("a", "1", "05:00:00.500"),
+        row("a", "1", "05:00:00.500"),
+        row("b", "null", "05:00:01"),
+        row("c", "0", "05:00:02"),
+    ];
     expect.sort();
     assert_eq!(first.values().cloned().collect::<std::collections::BTreeSet<_>>(), expect.into_iter().collect());
     assert_eq!(first.len(), 4, "equal rows of different records have ids of their own");
@@ -66,7 +76,8 @@ fn without_a_key_there_is_none() {
 fn found(records: &BTreeMap<i32, Vec<Record>>) -> BTreeMap<String, (String, String)> {
     let mut found = BTreeMap::new();
     for record in records.values().flatten() {
-        let headers: Vec<_> = record.headers.iter().map(|(name, value)| (name.as_str(), text(value.as_deref()))).collect();
+        let headers: Vec<_> =
+            record.headers.iter().map(|(name, value)| (name.as_str(), text(value.as_deref()))).collect();
         let [("citystream-job", job), ("citystream-id", id)] = headers.as_slice() else { panic!("{headers:?}") };
         assert!(["mapped", "windowed"].contains(&job.as_str()), "{job}");
         assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");

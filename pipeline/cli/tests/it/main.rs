@@ -3,6 +3,8 @@
 //! A broker is embedded in the test process unless `CITYSTREAM_TEST_BROKERS` names one; topics are named anew by each
 //! test, so that both serve. Start with [`city`], the folders and commands of one test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod bad_input;
 mod batch;
 mod broker;
@@ -14,6 +16,7 @@ mod failing;
 mod kafka_out;
 mod live;
 mod metrics;
+mod outage;
 mod places;
 mod process;
 mod produce;

@@ -96,10 +96,13 @@ fn every_series_is_there_with_0_from_the_start_and_counts() {
 fn readiness_says_which_job_does_not_run() {
     let city = City::with_flow(1);
     city.declare("gone", FLOW, "");
-    let [good, bad] = [("good", "flow"), ("bad", "gone")].map(|(name, stream)| city.job(name, "", &format!("SELECT site FROM {stream}")));
-    let address = free_address();
+    let [good, bad] = [("good", "flow"), ("bad", "gone")]
+        .map(|(name, stream)| city.job(name, "", &format!("SELECT site FROM {stream}")));
+    let address = free_address().replace("127.0.0.1", "localhost");
     let live = city.live(&[&good, &bad], &["--metrics-addr", &address]);
-    let body = eventually("the failed job", || get(&address, "/readyz").map(|page| page.1).filter(|body| body.contains("failed")));
+    let body = eventually("the failed job", || {
+        get(&address, "/readyz").map(|page| page.1).filter(|body| body.contains("failed"))
+    });
     assert!(body.contains("bad: failed: topic") && !body.contains("good"), "{body}");
     assert_eq!(get(&address, "/healthz").unwrap().0, 200);
     live.stop().expect(2);
@@ -117,10 +120,19 @@ fn without_the_flag_no_port_is_open() {
 fn series() -> Vec<(String, f64)> {
     let mut all = vec![(format!(r#"citystream_build_info{{version="{}"}}"#, env!("CARGO_PKG_VERSION")), 1.0)];
     let mut zero = |series: String| all.push((series, 0.0));
-    for name in ["source_rows_total", "source_bytes_total", "admitted_rows_total", "late_rows_total", "tombstones_total"] {
+    for name in
+        ["source_rows_total", "source_bytes_total", "admitted_rows_total", "late_rows_total", "tombstones_total"]
+    {
         zero(format!(r#"citystream_{name}{{job="watched",stream="flow"}}"#));
     }
-    for name in ["expression_errors_total", "sink_rows_total", "sink_bytes_total", "open_windows", "state_bytes", "window_close_seconds_count"] {
+    for name in [
+        "expression_errors_total",
+        "sink_rows_total",
+        "sink_bytes_total",
+        "open_windows",
+        "state_bytes",
+        "window_close_seconds_count",
+    ] {
         zero(format!(r#"citystream_{name}{{job="watched"}}"#));
     }
     for reason in citystream_codec::Reason::ALL {

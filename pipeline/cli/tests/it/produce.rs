@@ -8,10 +8,12 @@ use crate::city::{City, FLOW, flow};
 fn it_makes_the_topic_and_keys_the_rows() {
     let city = City::new();
     city.declare("flow", FLOW, "'key' 'site'");
-    let lines: Vec<_> = (0..40).map(|at| flow(&format!("s{}", at % 8), at, "05:00:00")).chain(["broken".to_owned()]).collect();
+    let lines: Vec<_> =
+        (0..40).map(|at| flow(&format!("s{}", at % 8), at, "05:00:00")).chain(["broken".to_owned()]).collect();
     city.file("flow.jsonl", &(lines.join("\n") + "\n\n"));
     let produce = |more: &[&str]| {
-        let fixed = ["produce", "flow", "flow.jsonl", "--schemas", "schemas", "--brokers", brokers(), "--output", "json"];
+        let fixed =
+            ["produce", "flow", "flow.jsonl", "--schemas", "schemas", "--brokers", brokers(), "--output", "json"];
         city.done(&[&fixed, more].concat())
     };
     let done = produce(&["--partitions", "3"]).expect(0);

@@ -46,7 +46,9 @@ fn a_wrong_file_is_pointed_at_and_all_kafka_options_are_checked() {
     done.says(&["did you mean 'kafka.sasl.password'?", "clear text", "group.id"]);
     assert!(!done.stderr.contains("'clear'"), "{}", done.stderr);
     run("[kafka]\n'sasl.password' = '${CITYSTREAM_TEST_NOT_SET}'\n").says(&["CITYSTREAM_TEST_NOT_SET is not set"]);
-    city.done(&["check", "x.sql", "--schemas", "schemas", "--config", "no.toml"]).expect(1).says(&["no.toml", "cannot be read"]);
+    city.done(&["check", "x.sql", "--schemas", "schemas", "--config", "no.toml"])
+        .expect(1)
+        .says(&["no.toml", "cannot be read"]);
     let wrong = city.done(&["check", "x.sql", "--schemas", "schemas", "--log-level", "loud=very"]).expect(1);
     wrong.says(&["log level", "loud=very"]);
 }

@@ -72,3 +72,23 @@ fn nothing_is_replaced_by_a_job_that_cannot_start() {
     city.catch_up(&[&job], &["--if-exists", "replace"]).expect(2);
     assert_eq!(city.rows("kept"), [r#"{"site":"a"}"#]);
 }
+
+#[test]
+fn a_job_beyond_its_memory_fails_with_numbers_and_the_others_go_on() {
+    let city = City::with_flow(1);
+    let pad = "x".repeat(1_000);
+    // One window of 40 MB; each of the two jobs may have 16 MiB.
+    send(&city.topic("flow"), 0, (0..40_000).map(|at| flow(&format!("{pad}{at}"), at, "05:00:00")));
+    let large = city.job("large", "", PER_MINUTE);
+    let small = city.job("small", "", "SELECT veh, at FROM flow");
+    let done = city.catch_up(&[&large, &small], &["--memory-limit", "32 MiB"]).expect(2);
+    done.says(&[
+        "job 'large'",
+        "memory limit reached",
+        "bytes of open windows",
+        "at most 16777216",
+        "raise memory_limit",
+    ]);
+    assert_eq!(city.rows("large"), [""; 0]);
+    assert_eq!(done.job("small")["sinks"]["parquet:small"]["rows"], 40_000);
+}

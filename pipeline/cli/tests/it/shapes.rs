@@ -12,7 +12,10 @@ fn hopping_windows() {
         FROM hop(flow, at, INTERVAL '1 minute', INTERVAL '2 minutes') GROUP BY window_start, window_end";
     let job = city.job("hopping", "", select);
     city.catch_up(&[&job], &[]).expect(0);
-    assert_eq!(city.rows("hopping"), [window("04:59", "05:01", 1), window("05:00", "05:02", 3), window("05:01", "05:03", 2)]);
+    assert_eq!(
+        city.rows("hopping"),
+        [window("04:59", "05:01", 1), window("05:00", "05:02", 3), window("05:01", "05:03", 2)]
+    );
 }
 
 #[test]
@@ -74,7 +77,8 @@ fn insert_into_a_declared_sink_with_folders_by_column() {
 #[test]
 fn nested_fields_keys_and_zones() {
     let city = City::new();
-    let options = "'path.veh' '/payload/veh', 'path.station' '_key', 'time.zone' 'Europe/Amsterdam', 'time.out_of_order' '1 day'";
+    let options =
+        "'path.veh' '/payload/veh', 'path.station' '_key', 'time.zone' 'Europe/Amsterdam', 'time.out_of_order' '1 day'";
     city.stream("flow", &format!("{FLOW}, station TEXT"), options, 1);
     let row = |at: &str| format!(r#"{{"site":"a","payload":{{"veh":7}},"at":"{at}"}}"#);
     // 02:30 was skipped that night.
@@ -82,7 +86,8 @@ fn nested_fields_keys_and_zones() {
     let job = city.job("nested", "", "SELECT station, veh, at FROM flow");
     let done = city.catch_up(&[&job], &[]).expect(0);
     assert_eq!(counts(&done.job("nested")), [3, 2, 0, 1, 0]);
-    let expect = ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z"].map(|at| format!(r#"{{"station":"key","veh":7,"at":"{at}"}}"#));
+    let expect = ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z"]
+        .map(|at| format!(r#"{{"station":"key","veh":7,"at":"{at}"}}"#));
     assert_eq!(city.rows("nested"), expect);
 }
 

@@ -5,10 +5,11 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt, RetryConfig};
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -31,6 +32,7 @@ pub fn open_store(url_or_path: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
             let path = Path::from_url_path(url.path()).map_err(|error| not_a_store(url_or_path, &error.to_string()))?;
             let store = AmazonS3Builder::from_env()
                 .with_url(url_or_path)
+                .with_retry(retry())
                 .build()
                 .map_err(|error| not_a_store(url_or_path, &error.to_string()))?;
             Ok((Arc::new(store), path))
@@ -118,6 +120,12 @@ fn open_folder(shown: &str, path: &std::path::Path) -> Result<(Arc<dyn ObjectSto
     std::fs::create_dir_all(path).map_err(|error| not_made(shown, error))?;
     let store = LocalFileSystem::new_with_prefix(path).map_err(|error| failure("open", shown, error))?;
     Ok((Arc::new(store), Path::default()))
+}
+
+/// Tries within one request; longer outages are the caller's, who shows them and can be stopped meanwhile.
+fn retry() -> RetryConfig {
+    let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() };
+    RetryConfig { backoff, max_retries: 10, retry_timeout: Duration::from_secs(8) }
 }
 
 fn not_made(shown: &str, error: io::Error) -> Error {

@@ -19,7 +19,7 @@ pub struct KafkaClient {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Property names of librdkafka 2.12, from its CONFIGURATION.md.
+/// Property names of librdkafka 2.12, from its CONFIGURATION.md, without those that hold pointers.
 const PROPERTIES: &str = include_str!("properties.txt");
 
 /// Largest record that a client sends or asks for at once, in bytes.
@@ -72,8 +72,7 @@ pub fn check_option(name: &str, value: &str) -> Result<()> {
     if let Some((_, reason)) = OURS.iter().find(|(ours, _)| *ours == name) {
         return Err(Error::job(format!("option 'kafka.{name}': it cannot be set, {reason}")));
     }
-    let callback = name.ends_with("_cb") || name.contains("opaque");
-    if callback || !known_names().any(|known| known == name) {
+    if !known_names().any(|known| known == name) {
         return Err(unknown(name));
     }
     if is_secret(name) && !is_reference(value) {

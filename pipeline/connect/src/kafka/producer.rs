@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Pause while the queue is full or acknowledgements are awaited; spent on the client's events.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Half of the queue's default bounds: below them a batch of rows finds room.
+const ROOM_MESSAGES: i32 = 50_000;
+const ROOM_BYTES: usize = 32 << 20;
 /// Events served at one look.
 const EVENTS: usize = 64;
 
@@ -118,6 +121,30 @@ impl KafkaProducer {
         self.check()
     }
 
+    /// Waits until less than half of the queue's bytes and messages are under way, for at most `budget`.
+    ///
+    /// # Errors
+    /// As [`KafkaProducer::flush`]; the producer stays usable when only the time was up.
+    pub(crate) fn make_room(&self, topic: &str, budget: Duration) -> Result<()> {
+        let deadline = Instant::now() + budget;
+        loop {
+            self.serve()?;
+            let (messages, bytes) = (self.producer.in_flight_count(), self.bytes_under_way());
+            if messages < ROOM_MESSAGES && bytes < ROOM_BYTES {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let detail = self.producer.context().faults.detail("no answer");
+                let message = format!(
+                    "topic '{topic}' on brokers {}: {messages} records wait for acknowledgement: {detail}",
+                    self.brokers
+                );
+                return Err(Error::unavailable(message));
+            }
+            self.producer.poll(PAUSE);
+        }
+    }
+
     /// Serves what the client has to say, without waiting; then as [`KafkaProducer::flush`] fails.
     pub(crate) fn serve(&self) -> Result<()> {
         for _ in 0..EVENTS {
@@ -156,7 +183,8 @@ impl KafkaProducer {
                 format!("{message}; raise message.max.bytes of the topic and 'kafka.message.max.bytes'"),
             ),
             // What is under way was given up by now, so that trying again on this producer would lose records.
-            _ => Error::unavailable(format!("{message}: {}", self.producer.context().faults.detail("no reason given"))),
+            _ => Error::unavailable(format!("{message}: {}", self.producer.context().faults.detail("no reason given")))
+                .permanent(),
         }
     }
 }

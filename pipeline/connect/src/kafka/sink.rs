@@ -16,10 +16,13 @@ const JOB: &str = "citystream-job";
 /// Header with the row's id, 32 hexadecimal digits: the same row after a crash has the same id.
 const ID: &str = "citystream-id";
 
-/// Longest wait for acknowledgements; `message.timeout.ms` (5 minutes unless set) ends it before.
-const FLUSH: Duration = Duration::from_secs(3600);
+/// Longest wait for acknowledgements in one call; the caller tries again, and may stop instead. In the end
+/// `message.timeout.ms` (5 minutes unless set) gives a record up.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// A topic being written; see [`Sink`] for the laws.
+///
+/// An error that is retryable leaves it usable: `write` has not taken the rows then, and nothing is lost.
 pub struct KafkaSink {
     producer: KafkaProducer,
     encoder: RowEncoder,
@@ -72,6 +75,7 @@ impl Sink for KafkaSink {
             let (found, expected) = (rows.ids.len(), encoded.len());
             return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
         }
+        self.producer.make_room(&self.topic, WAIT)?;
         for (row, id) in encoded.iter().zip(&rows.ids) {
             let id = format!("{id:032x}");
             let headers = [(JOB, Some(self.job.as_bytes())), (ID, Some(id.as_bytes()))];
@@ -86,7 +90,7 @@ impl Sink for KafkaSink {
     }
 
     fn flush(&mut self) -> Result<Vec<Published>> {
-        self.producer.flush(FLUSH)?;
+        self.producer.flush(WAIT)?;
         Ok(self.published())
     }
 

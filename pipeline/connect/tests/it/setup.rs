@@ -1,10 +1,14 @@
 //! Topics, records and small steps that the tests share.
 
+use citystream_broker::{Broker, BrokerConfig};
 use citystream_codec::Record;
 use citystream_connect::kafka::{KafkaClient, KafkaProducer, KafkaSource, ensure_topic};
 use citystream_connect::{Source, SourceEvent};
+use citystream_model::Error;
 use citystream_model::position::{Offset, Partition, StartFrom};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,13 +21,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
 
+/// Apache Kafka, where the environment names it; it is right where the two differ.
 static BROKERS: LazyLock<String> = LazyLock::new(|| match std::env::var("CITYSTREAM_TEST_BROKERS") {
     Ok(brokers) => brokers,
-    Err(_) => panic!("set CITYSTREAM_TEST_BROKERS"),
+    Err(_) => EMBEDDED.bootstrap(),
 });
+
+static EMBEDDED: LazyLock<Broker> = LazyLock::new(|| RUNTIME.block_on(Broker::start(BrokerConfig::default())).unwrap());
 
 pub(crate) fn brokers() -> &'static str {
     &BROKERS
+}
+
+/// True where the tests run against Apache Kafka.
+pub(crate) fn is_apache() -> bool {
+    std::env::var_os("CITYSTREAM_TEST_BROKERS").is_some()
+}
+
+pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
+    native(&[]).create().unwrap()
 }
 
 pub(crate) fn client() -> KafkaClient {
@@ -50,6 +66,17 @@ pub(crate) fn unique(what: &str) -> String {
 pub(crate) fn topic(what: &str, partitions: usize) -> String {
     let topic = unique(what);
     assert_eq!(ensure_topic(&client(), &topic, partitions, PATIENCE, RUNTIME.handle()).unwrap(), partitions);
+    topic
+}
+
+/// A fresh topic of one partition with settings of its own.
+pub(crate) fn topic_of(what: &str, settings: &[(&str, &str)]) -> String {
+    let topic = unique(what);
+    let bare = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
+    let wanted = settings.iter().fold(bare, |wanted, (name, value)| wanted.set(name, value));
+    let made = RUNTIME.block_on(admin().create_topics([&wanted], &AdminOptions::new())).unwrap();
+    assert_eq!(made, [Ok(topic.clone())]);
+    assert_eq!(ensure_topic(&client(), &topic, 1, PATIENCE, RUNTIME.handle()).unwrap(), 1);
     topic
 }
 
@@ -84,6 +111,19 @@ impl Read {
             assert!(Instant::now() < deadline, "impatient with {} and {:?}", self.shown(), self.others);
             for event in source.poll(1000, Duration::from_millis(100)).unwrap() {
                 self.take(event);
+            }
+        }
+    }
+
+    /// Polls until the source fails.
+    #[track_caller]
+    pub(crate) fn until_error(&mut self, source: &mut dyn Source) -> Error {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "impatient with {} and {:?}", self.shown(), self.others);
+            match source.poll(1000, Duration::from_millis(100)) {
+                Ok(events) => events.into_iter().for_each(|event| self.take(event)),
+                Err(error) => break error,
             }
         }
     }

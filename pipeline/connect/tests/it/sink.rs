@@ -1,6 +1,6 @@
 //! Writing topics.
 
-use crate::setup::{PATIENCE, client, read_all, topic};
+use crate::setup::{PATIENCE, client, read_all, topic, topic_of};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use citystream_connect::{KafkaSink, Sink, SinkRows};
 use citystream_model::ErrorKind;
@@ -60,7 +60,7 @@ fn many_rows_pass_the_bounded_queue() {
 
 #[test]
 fn a_row_that_is_too_large_is_an_error_with_a_remedy() {
-    let topic = topic("too-large", 1);
+    let topic = topic_of("too-large", &[("max.message.bytes", "1000000")]);
     let text = "ab0".repeat(1_000_000);
     let some = rows(&[(text.as_str(), 1)]);
     let mut options = std::collections::BTreeMap::new();

@@ -16,9 +16,12 @@ fn check(text: &str, expect: Result<&str, &str>) {
         location: path.to_string_lossy().into_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let loaded = load(&table, runtime.handle()).map(|(_, batches)| pretty_format_batches(&batches).unwrap().to_string());
+    let loaded =
+        load(&table, runtime.handle()).map(|(_, batches)| pretty_format_batches(&batches).unwrap().to_string());
     match (loaded, expect) {
-        (Ok(found), Ok(expect)) => assert_eq!(found.split_whitespace().collect::<Vec<_>>(), expect.split_whitespace().collect::<Vec<_>>()),
+        (Ok(found), Ok(expect)) => {
+            assert_eq!(found.split_whitespace().collect::<Vec<_>>(), expect.split_whitespace().collect::<Vec<_>>())
+        }
         (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
         (found, expect) => panic!("found {found:?}, expected {expect:?}"),
     }
@@ -26,7 +29,10 @@ fn check(text: &str, expect: Result<&str, &str>) {
 
 #[test]
 fn columns_go_by_their_names() {
-    check("area,note,id\n1.5,x,a\n,y,b\n", Ok("+----+------+ | id | area | +----+------+ | a | 1.5 | | b | | +----+------+"));
+    check(
+        "area,note,id\n1.5,x,a\n,y,b\n",
+        Ok("+----+------+ | id | area | +----+------+ | a | 1.5 | | b | | +----+------+"),
+    );
 }
 
 #[test]

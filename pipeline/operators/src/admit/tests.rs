@@ -48,7 +48,9 @@ fn an_idle_partition_follows_the_busy_ones() {
 
 #[test]
 fn an_idle_live_stream_follows_the_clock_and_a_paused_replay_waits() {
-    for (record_time, expected) in [(100 * SECOND, vec![Heartbeat { partition: 0, newest: 140 * SECOND }]), (9_000 * SECOND, vec![])] {
+    for (record_time, expected) in
+        [(100 * SECOND, vec![Heartbeat { partition: 0, newest: 140 * SECOND }]), (9_000 * SECOND, vec![])]
+    {
         let mut gate = gate(0, &[0]);
         gate.judge(0, &[100 * SECOND], record_time);
         gate.at_end(0, 130 * SECOND);

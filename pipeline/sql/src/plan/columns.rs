@@ -107,6 +107,11 @@ impl Fact {
     }
 }
 
+/// Keys of a group, each with what is known of it.
+pub(crate) type Keys = Vec<(Expr, Option<Fact>)>;
+/// Keys that close a group, each with what is known of it.
+pub(crate) type ClosingKeys = Vec<(Expr, Fact)>;
+
 /// Each of `keys` with what is known of it, and those that close a group.
 ///
 /// # Errors
@@ -115,7 +120,7 @@ pub(crate) fn facts_of_keys(
     keys: Vec<Expr>,
     schema: &DFSchema,
     facts: &Facts,
-) -> Result<(Vec<(Expr, Option<Fact>)>, Vec<(Expr, Fact)>), Finding> {
+) -> Result<(Keys, ClosingKeys), Finding> {
     let (mut known, mut wrong) = (Vec::new(), None);
     for key in keys {
         let fact = of_expr(&key, schema, facts).unwrap_or_else(|finding| {
@@ -132,7 +137,7 @@ pub(crate) fn facts_of_keys(
 }
 
 /// The keys that close a group: window bounds if there are any, else event time itself; none means it never closes.
-fn closing_keys(keys: &[(Expr, Option<Fact>)]) -> Vec<(Expr, Fact)> {
+fn closing_keys(keys: &[(Expr, Option<Fact>)]) -> ClosingKeys {
     let known = || keys.iter().filter_map(|(key, fact)| fact.clone().map(|fact| (key.clone(), fact)));
     let bounds: Vec<_> = known().filter(|(_, fact)| fact.is_bound()).collect();
     if bounds.is_empty() {

@@ -1,20 +1,18 @@
 //! Cuts an optimized plan into operators: what works row by row stays together, what has to wait for its window
 //! becomes a `ClosedWindow`. Dispatches only; each construct has its own file.
 
-use crate::finding::{Finding, place_of};
+use crate::finding::Finding;
 use crate::plan::columns::{self, Fact, Facts, Role, best_time};
 use crate::plan::piece::{OFFSET, Piece, SOURCE, TIME};
-use crate::plan::window_node::{Assign, WindowNode, expand_windows};
-use crate::plan::{aggregate, join, over};
-use arrow::datatypes::DataType;
+use crate::plan::window_node::{WindowNode, expand_windows};
+use crate::plan::{aggregate, assign, join, over, union};
+use arrow::datatypes::{DataType, FieldRef};
 use citystream_model::stream::{self, Stream, timestamp_type};
-use citystream_operators::plan::{
-    CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, SessionSpec, StreamPlan,
-};
+use citystream_operators::plan::{CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, StreamPlan};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, Result, TableReference, not_impl_err};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableScan, Union, cast, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableScan, Unnest, cast, col, lit};
 use std::sync::Arc;
 
 /// The operators that have been cut off so far.
@@ -36,15 +34,14 @@ pub(crate) fn lower(
 ) -> Result<StreamPlan> {
     let mut lowering = Lowering { streams, origin, nodes: Vec::new(), feeds: 0, windows: 0 };
     let piece = lowering.piece(plan)?;
-    if piece.is_table() && !streams.is_empty() {
-        let help = "check the constants in WHERE and ON; a CAST that fails is NULL";
-        return Err(Finding::new("S121", None, "no row could ever come out: a condition is never true", help).into());
-    }
     if piece.is_table() {
         let (message, help) = if streams.is_empty() {
             ("the query reads no stream", "a job reads at least one stream; a table alone needs no job")
         } else {
-            ("the query can never have a row: a condition on the stream is always false", "correct the condition")
+            (
+                "no row could ever come out: a condition is never true",
+                "check the constants in WHERE and ON; a CAST that fails is NULL",
+            )
         };
         return Err(Finding::new("S121", None, message, help).into());
     }
@@ -74,20 +71,8 @@ impl Lowering<'_> {
                 let plan = LogicalPlanBuilder::from(piece.plan).alias(alias.alias.clone())?.build()?;
                 Ok(Piece { plan, ..piece })
             }
-            LogicalPlan::Unnest(unnest) => {
-                let piece = self.piece(&unnest.input)?;
-                let known = Arc::clone(piece.plan.schema());
-                let columns = unnest.exec_columns.clone();
-                let plan = LogicalPlanBuilder::from(piece.plan)
-                    .unnest_columns_with_options(columns, unnest.options.clone())?
-                    .build()?;
-                let fact = |(qualifier, name): (Option<&TableReference>, &str)| {
-                    known.index_of_column_by_name(qualifier, name).and_then(|at| piece.facts[at].clone())
-                };
-                let facts = plan.schema().iter().map(|(qualifier, field)| fact((qualifier, field.name()))).collect();
-                Ok(Piece { plan, feeds: piece.feeds, facts })
-            }
-            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest),
+            LogicalPlan::Union(union) => union::lower(self, union),
             LogicalPlan::Join(join) => join::lower(self, join),
             LogicalPlan::Aggregate(aggregate) => aggregate::lower(self, aggregate),
             LogicalPlan::Window(window) => over::lower(self, window),
@@ -96,20 +81,16 @@ impl Lowering<'_> {
                 Err(Finding::new("S120", None, "ORDER BY and LIMIT need an end, which a stream has not", help).into())
             }
             other => match WindowNode::of(other) {
-                Some(node) => self.window(node),
-                None => {
-                    let name = other.display().to_string();
-                    let name = name.split([':', ' ']).next().unwrap_or_default().to_lowercase();
-                    Err(Finding::new(
-                        "S013",
-                        None,
-                        format!("found {name} over a stream, which is not supported"),
-                        "write it inside a window, or without it",
-                    )
-                    .into())
-                }
+                Some(node) => assign::lower(self, node),
+                None => Err(unsupported(other).into()),
             },
         }
+    }
+
+    /// A number for the windows of one window function.
+    pub(crate) fn next_window(&mut self) -> usize {
+        self.windows += 1;
+        self.windows
     }
 
     /// True when `plan` reads one of the job's streams.
@@ -175,115 +156,19 @@ impl Lowering<'_> {
         Ok(Piece { plan, feeds: piece.feeds, facts })
     }
 
-    /// All inputs side by side; what they do not all have in common is forgotten.
-    fn union(&mut self, union: &Union) -> Result<Piece> {
-        let pieces = union.inputs.iter().map(|input| self.piece(input)).collect::<Result<Vec<_>>>()?;
-        if pieces.iter().any(Piece::is_table) {
-            let help = "write the table's rows to the stream's topic, or make them a table of their own";
-            return Err(Finding::new(
-                "S161",
-                None,
-                "UNION of a stream with a table or with constants has no time to come out",
-                help,
-            )
-            .into());
-        }
-        let hidden: Vec<_> = [SOURCE, OFFSET]
-            .into_iter()
-            .filter(|name| pieces.iter().all(|piece| piece.hidden(name).is_some()))
-            .collect();
-        let (mut plans, mut feeds, mut all_facts) = (Vec::new(), Vec::new(), Vec::new());
-        for (input, piece) in union.inputs.iter().zip(pieces) {
-            let mut columns = piece.columns_of(input.schema());
-            let known = columns.iter().map(|column| columns::known(column, piece.plan.schema(), &piece.facts));
-            all_facts.push(known.collect::<Facts>());
-            columns.extend(
-                hidden
-                    .iter()
-                    .filter_map(|name| piece.hidden(name))
-                    .map(|at| piece.column(at))
-                    .zip(&hidden)
-                    .map(|(column, name)| column.alias(*name)),
-            );
-            let time = best_time(&piece.facts)
-                .map(|at| piece.column(at))
-                .unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null));
-            columns.push(cast(time, timestamp_type()).alias(TIME));
-            plans.push(Arc::new(LogicalPlanBuilder::from(piece.plan).project(columns)?.build()?));
-            feeds.extend(piece.feeds);
-        }
-        let first = all_facts.first().cloned().unwrap_or_default();
-        let mut facts: Facts = first
-            .into_iter()
-            .enumerate()
-            .map(|(at, fact)| {
-                fact.filter(|fact| {
-                    all_facts
-                        .iter()
-                        .all(|other| other[at].as_ref().is_some_and(|other| other.role == fact.role && !other.nullable))
-                })
-            })
-            .collect();
-        facts.extend(hidden.iter().map(|_| None));
-        facts.push(Some(Fact::new(Role::Label)));
-        let joined = LogicalPlan::Union(Union::try_new(plans)?);
-        // The parents know the columns by the names of the union as it was planned.
-        let names = union.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), field.name().clone()));
-        let names = names.chain(hidden.iter().chain([&TIME]).map(|name| (None, (*name).to_owned())));
-        let columns = joined
-            .schema()
-            .iter()
-            .map(Expr::from)
-            .zip(names)
-            .map(|(column, (qualifier, name))| column.alias_qualified(qualifier, name));
-        let columns = columns.collect::<Vec<_>>();
-        let plan = LogicalPlanBuilder::from(joined).project(columns)?.build()?;
-        Ok(Piece { plan, feeds, facts })
-    }
-
-    /// A window table function: row by row, or a session operator.
-    fn window(&mut self, node: &WindowNode) -> Result<Piece> {
-        let piece = self.piece(&node.input)?;
-        let time = columns::of_expr(&node.time, piece.plan.schema(), &piece.facts)?;
-        let spec = if let Assign::Fixed(spec) = &node.assign { Some(spec) } else { None };
-        let name = columns::name_of(&node.time);
-        columns::check_time(time.as_ref(), spec, &name, place_of([&node.time]))?;
-        let whole = WindowNode::new(piece.plan.clone(), node.time.clone(), node.assign.clone())?;
-        let kept = |facts: &Facts| -> Facts {
-            let passed = whole.passed();
-            passed.iter().map(|column| columns::known(column, piece.plan.schema(), facts)).collect()
+    /// Rows out of lists; the columns beside them stay what they are.
+    fn unnest(&mut self, unnest: &Unnest) -> Result<Piece> {
+        let piece = self.piece(&unnest.input)?;
+        let known = Arc::clone(piece.plan.schema());
+        let columns = unnest.exec_columns.clone();
+        let plan = LogicalPlanBuilder::from(piece.plan)
+            .unnest_columns_with_options(columns, unnest.options.clone())?
+            .build()?;
+        let fact = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
+            known.index_of_column_by_name(qualifier, field.name()).and_then(|at| piece.facts[at].clone())
         };
-        let mut facts = kept(&piece.facts);
-        self.windows += 1;
-        match &node.assign {
-            Assign::Fixed(spec) => {
-                facts.extend(columns::of_window(spec, self.windows).map(Some));
-                let plan = whole.expand(piece.plan.clone())?;
-                Ok(Piece { plan, feeds: piece.feeds, facts })
-            }
-            Assign::Session { gap, keys } => {
-                // Rows come out when their session is final, behind the watermark that their own times would have.
-                facts.iter_mut().flatten().for_each(|fact| fact.role = Role::Label);
-                facts.extend(columns::window_facts(columns::Length::Open, self.windows).map(Some));
-                let schema = Arc::clone(piece.plan.schema());
-                let at = |expr: &Expr| {
-                    expr.column_refs().into_iter().next().and_then(|column| schema.maybe_index_of_column(column))
-                };
-                let output = Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(&whole));
-                let (Some(time), Some(keys)) = (at(&node.time), keys.iter().map(at).collect::<Option<Vec<_>>>()) else {
-                    return not_impl_err!("session over an expression");
-                };
-                let spec = SessionSpec {
-                    time,
-                    keys,
-                    gap: *gap,
-                    columns: whole.passed().iter().filter_map(at).collect(),
-                    schema: Arc::new(output.as_arrow().clone()),
-                };
-                let input = self.cut(piece, &schema, None)?;
-                self.operator("session", vec![input], NodeKind::Session(spec), &output, facts)
-            }
-        }
+        let facts = plan.schema().iter().map(fact).collect();
+        Ok(Piece { plan, feeds: piece.feeds, facts })
     }
 
     /// Ends a piece: an operator that puts out the columns of `schema`, and when each row is final if `closes_at` says so.
@@ -307,7 +192,7 @@ impl Lowering<'_> {
     }
 
     /// Adds an operator and returns a piece that reads it.
-    fn operator(
+    pub(crate) fn operator(
         &mut self,
         name: &str,
         inputs: Vec<Input>,
@@ -371,4 +256,11 @@ impl From<Finding> for Box<DataFusionError> {
     fn from(finding: Finding) -> Self {
         Box::new(finding.into())
     }
+}
+
+fn unsupported(plan: &LogicalPlan) -> Finding {
+    let name = plan.display().to_string();
+    let name = name.split([':', ' ']).next().unwrap_or_default().to_lowercase();
+    let help = "write it inside a window, or without it";
+    Finding::new("S013", None, format!("found {name} over a stream, which is not supported"), help)
 }

@@ -4,13 +4,14 @@ use crate::finding::Finding;
 use crate::text::Statement;
 use citystream_functions::{Sensitivity, order_sensitivity};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ExprSchema, Result};
+use datafusion::common::{Column, DataFusionError, ExprSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Distinct, Expr, LogicalPlan, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    Distinct, Expr, LogicalPlan, Volatility, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use std::sync::Arc;
 
 /// Leaves out sorts inside aggregates on what they have sorted by before: DataFusion 55's `first_value` panics on them.
 #[derive(Debug)]
@@ -66,14 +67,38 @@ pub(crate) fn make_total(plan: LogicalPlan, statement: &Statement) -> Result<Log
             if let LogicalPlan::Window(window) = &node { window.input.schema().columns() } else { Vec::new() };
         let sortable: Vec<Column> = columns.into_iter().filter(|column| is_sortable(&node, column)).collect();
         let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
+        let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
             let expr = expr.transform_up(|expr| total(expr, &sortable, statement))?;
             Ok(expr.update_data(|expr| name.restore(expr)))
-        })
+        })?;
+        node.map_data(one_order_each)
     });
     // Nodes above know their inputs' schemas, which have not changed but for their expressions.
     plan?.data.recompute_schema()
+}
+
+/// DataFusion sorts the input of a `Window` node once: functions whose orders are no longer the same part company.
+fn one_order_each(node: LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::Window(window) = node else { return Ok(node) };
+    let mut groups: Vec<(Vec<Sort>, Vec<Expr>)> = Vec::new();
+    for expr in &window.window_expr {
+        let order = match expr.clone().unalias_nested().data {
+            Expr::WindowFunction(function) => function.params.order_by,
+            _ => Vec::new(),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == order) {
+            Some((_, exprs)) => exprs.push(expr.clone()),
+            None => groups.push((order, vec![expr.clone()])),
+        }
+    }
+    if groups.len() < 2 {
+        return Ok(LogicalPlan::Window(window));
+    }
+    let plan = groups.into_iter().try_fold(Arc::unwrap_or_clone(window.input), |plan, (_, exprs)| {
+        Ok::<_, DataFusionError>(LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?))
+    })?;
+    Ok(plan)
 }
 
 fn is_sortable(node: &LogicalPlan, column: &Column) -> bool {

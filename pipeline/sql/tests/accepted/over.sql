@@ -11,6 +11,6 @@ FROM tumble(readings, measured_at, INTERVAL '5 minutes') GROUP BY window_start, 
 --> top: zone TEXT, window_start TIMESTAMP, speed DOUBLE, place BIGINT
 --> calc > over > output
 --> named: zone TEXT, window_start TIMESTAMP, place BIGINT, before DOUBLE, mean DOUBLE
---> calc > over > calc > over > output
+--> calc > over > calc > over > calc > over > output
 --> filtered: window_start TIMESTAMP, ok BIGINT, zones BIGINT, newest DOUBLE, middle DOUBLE
 --> calc > aggregate > output

@@ -15,7 +15,12 @@ impl Grammar<'_> {
         columns.push(Item { text: "k".to_owned(), class: Class::Text });
         self.add_window(&mut list, &mut columns, "w");
         let filter = self.filter(&from, 0.4);
-        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, emits: Emits::AtOnce, windowed: true }
+        Query {
+            sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql),
+            columns,
+            emits: Emits::AtOnce,
+            windowed: true,
+        }
     }
 
     /// Groups of a windowed stream.
@@ -53,7 +58,8 @@ impl Grammar<'_> {
             1 => format!(" HAVING {} > 0", self.aggregate(&from.scope, Class::Int).0),
             _ => String::new(),
         };
-        let sql = format!("SELECT {} FROM {}{filter} GROUP BY {}{having}", list.join(", "), from.sql, groups.join(", "));
+        let sql =
+            format!("SELECT {} FROM {}{filter} GROUP BY {}{having}", list.join(", "), from.sql, groups.join(", "));
         Query { sql, columns, emits: Emits::AtEnd, windowed: true }
     }
 
@@ -64,7 +70,8 @@ impl Grammar<'_> {
                 let class = *[Class::Text, Class::Int, Class::Bool].choose(self.rng).unwrap();
                 // A constant is no key.
                 let column = expression::column(self.rng, scope, class);
-                let text = column.map_or_else(|| "(1 + 1)".to_owned(), |column| format!("coalesce({column}, {column})"));
+                let text =
+                    column.map_or_else(|| "(1 + 1)".to_owned(), |column| format!("coalesce({column}, {column})"));
                 Item { class: if text == "(1 + 1)" { Class::Int } else { class }, text }
             }
         }
@@ -119,15 +126,39 @@ impl Grammar<'_> {
         let pick = |rng: &mut rand::rngs::StdRng, names: &[&str]| (*names.choose(rng).unwrap()).to_owned();
         match class {
             Class::Bool => (format!("{}({value})", pick(self.rng, &["bool_and", "bool_or"])), Class::Bool),
-            Class::Text | Class::Date | Class::Time | Class::Opaque => (format!("{}({value})", pick(self.rng, &["min", "max"])), class),
+            Class::Text | Class::Date | Class::Time | Class::Opaque => {
+                (format!("{}({value})", pick(self.rng, &["min", "max"])), class)
+            }
             Class::Int => {
-                let name = pick(self.rng, &["sum", "min", "max", "bit_and", "bit_or", "bit_xor", "avg", "sum(DISTINCT", "stddev", "median"]);
-                let result = if matches!(name.as_str(), "avg" | "stddev" | "median") { Class::Float } else { Class::Int };
+                let name = pick(
+                    self.rng,
+                    &["sum", "min", "max", "bit_and", "bit_or", "bit_xor", "avg", "sum(DISTINCT", "stddev", "median"],
+                );
+                let result =
+                    if matches!(name.as_str(), "avg" | "stddev" | "median") { Class::Float } else { Class::Int };
                 (if name.contains('(') { format!("{name} {value})") } else { format!("{name}({value})") }, result)
             }
             Class::Float => {
-                let name = pick(self.rng, &["sum", "avg", "min", "max", "var_samp", "var_pop", "stddev", "stddev_pop", "median", "percentile"]);
-                let text = if name == "percentile" { format!("percentile_cont(0.3) WITHIN GROUP (ORDER BY {value})") } else { format!("{name}({value})") };
+                let name = pick(
+                    self.rng,
+                    &[
+                        "sum",
+                        "avg",
+                        "min",
+                        "max",
+                        "var_samp",
+                        "var_pop",
+                        "stddev",
+                        "stddev_pop",
+                        "median",
+                        "percentile",
+                    ],
+                );
+                let text = if name == "percentile" {
+                    format!("percentile_cont(0.3) WITHIN GROUP (ORDER BY {value})")
+                } else {
+                    format!("{name}({value})")
+                };
                 (text, Class::Float)
             }
             Class::Decimal => (format!("{}({value})", pick(self.rng, &["sum", "min", "max"])), Class::Decimal),

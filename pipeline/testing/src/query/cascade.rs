@@ -18,12 +18,15 @@ impl Grammar<'_> {
             return self.rebinned(&inner, size);
         }
         let outer = Window::over(self.rng, size);
-        let mut scope: Vec<Item> = inner.columns.iter().filter(|item| !item.text.starts_with("window_")).cloned().collect();
+        let mut scope: Vec<Item> =
+            inner.columns.iter().filter(|item| !item.text.starts_with("window_")).cloned().collect();
         let (time, argument) = if self.chance(0.5) {
             (bound, self.argument(&inner))
         } else {
             let names: Vec<String> = scope.iter().map(|item| format!("n.{}", item.text)).collect();
-            let list = names.into_iter().chain(["n.window_start AS inner_start".to_owned(), "n.window_end AS inner_end".to_owned()]);
+            let list = names
+                .into_iter()
+                .chain(["n.window_start AS inner_start".to_owned(), "n.window_end AS inner_end".to_owned()]);
             let sql = format!("SELECT {} FROM {}", list.collect::<Vec<_>>().join(", "), self.relation(&inner, "n"));
             scope.extend(["inner_start", "inner_end"].map(|name| Item { text: name.to_owned(), class: Class::Time }));
             (if by_end { "inner_end" } else { "inner_start" }, self.argument(&Query { sql, ..inner }))
@@ -41,7 +44,10 @@ impl Grammar<'_> {
         let from = self.relation(inner, "i");
         let bin = format!("date_bin(INTERVAL '{}', i.window_start)", length(size * 4));
         let end = format!("{bin} + INTERVAL '{}'", length(size * 4));
-        let sql = format!("SELECT {bin} AS window_start, {end} AS window_end, {} FROM {from} GROUP BY {bin}", aggregates.join(", "));
+        let sql = format!(
+            "SELECT {bin} AS window_start, {end} AS window_end, {} FROM {from} GROUP BY {bin}",
+            aggregates.join(", ")
+        );
         columns.extend(["window_start", "window_end"].map(|name| Item { text: name.to_owned(), class: Class::Time }));
         Query { sql, columns, emits: Emits::Early, windowed: true }
     }

@@ -12,7 +12,10 @@ impl Grammar<'_> {
         let right = if self.chance(0.2) { left.clone() } else { self.windowed_in(depth - 1, window) };
         let mut on = vec!["a.window_start = b.window_start".to_owned(), "b.window_end = a.window_end".to_owned()];
         let class = *[Class::Text, Class::Int, Class::Bool].choose(self.rng).unwrap();
-        let keys = (expression::column(self.rng, &left.scope("a"), class), expression::column(self.rng, &right.scope("b"), class));
+        let keys = (
+            expression::column(self.rng, &left.scope("a"), class),
+            expression::column(self.rng, &right.scope("b"), class),
+        );
         if let (Some(a), Some(b), true) = (keys.0, keys.1, self.rng.random_bool(0.7)) {
             on.push(format!("{a} = {b}"));
         }
@@ -20,8 +23,11 @@ impl Grammar<'_> {
             let both: Vec<Item> = left.scope("a").into_iter().chain(right.scope("b")).collect();
             on.push(expression::boolean(self.rng, &both, 1));
         }
-        let kind = *["", "", "LEFT ", "RIGHT ", "FULL ", "LEFT SEMI ", "LEFT ANTI ", "RIGHT SEMI ", "RIGHT ANTI "].choose(self.rng).unwrap();
-        let from = format!("{} {kind}JOIN {} ON {}", self.relation(&left, "a"), self.relation(&right, "b"), on.join(" AND "));
+        let kind = *["", "", "LEFT ", "RIGHT ", "FULL ", "LEFT SEMI ", "LEFT ANTI ", "RIGHT SEMI ", "RIGHT ANTI "]
+            .choose(self.rng)
+            .unwrap();
+        let from =
+            format!("{} {kind}JOIN {} ON {}", self.relation(&left, "a"), self.relation(&right, "b"), on.join(" AND "));
         let mut scope = if kind.starts_with("RIGHT ") && kind.len() > 6 { Vec::new() } else { left.scope("a") };
         if !kind.starts_with("LEFT S") && !kind.starts_with("LEFT A") {
             scope.extend(right.scope("b"));
@@ -38,7 +44,12 @@ impl Grammar<'_> {
             _ => self.add_window(&mut list, &mut columns, "a"),
         }
         let filter = self.condition(&scope, 0.2);
-        Query { sql: format!("SELECT {} FROM {from}{filter}", list.join(", ")), columns, emits: Emits::AtEnd, windowed: true }
+        Query {
+            sql: format!("SELECT {} FROM {from}{filter}", list.join(", ")),
+            columns,
+            emits: Emits::AtEnd,
+            windowed: true,
+        }
     }
 
     /// Different rows of a windowed query.
@@ -61,7 +72,8 @@ impl Grammar<'_> {
     pub(super) fn union(&mut self, depth: usize, window: &Window) -> Query {
         let left = self.windowed_in(depth - 1, window);
         let right = if self.chance(0.5) { self.windowed_in(depth - 1, window) } else { self.windowed(depth - 1) };
-        let classes: Vec<Class> = (0..self.rng.random_range(1..4)).map(|_| *CLASSES.choose(self.rng).unwrap()).collect();
+        let classes: Vec<Class> =
+            (0..self.rng.random_range(1..4)).map(|_| *CLASSES.choose(self.rng).unwrap()).collect();
         let mut sides = Vec::new();
         let (mut list, mut columns) = (Vec::new(), Vec::new());
         let names: Vec<String> = classes.iter().map(|_| self.name("u")).collect();

@@ -50,11 +50,20 @@ impl Grammar<'_> {
         let value = expression::of_class(self.rng, scope, value_class, 1);
         match self.rng.random_range(0..9) {
             0 | 1 => (format!("row_number() OVER ({partition} {order})"), Class::Int),
-            2 => (format!("{}() OVER ({partition} {order})", ["rank", "dense_rank"].choose(self.rng).unwrap()), Class::Int),
-            3 => (format!("{}({value}, 1) OVER ({partition} {order})", ["lag", "lead"].choose(self.rng).unwrap()), value_class),
+            2 => (
+                format!("{}() OVER ({partition} {order})", ["rank", "dense_rank"].choose(self.rng).unwrap()),
+                Class::Int,
+            ),
+            3 => (
+                format!("{}({value}, 1) OVER ({partition} {order})", ["lag", "lead"].choose(self.rng).unwrap()),
+                value_class,
+            ),
             4 => (format!("first_value({value}) OVER ({partition} {order})"), value_class),
             5 => (format!("ntile(3) OVER ({partition} {order})"), Class::Int),
-            6 => (format!("{}() OVER ({partition} {order})", ["percent_rank", "cume_dist"].choose(self.rng).unwrap()), Class::Float),
+            6 => (
+                format!("{}() OVER ({partition} {order})", ["percent_rank", "cume_dist"].choose(self.rng).unwrap()),
+                Class::Float,
+            ),
             _ => self.running(scope, &partition, &order, by_class),
         }
     }

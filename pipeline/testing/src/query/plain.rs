@@ -13,7 +13,12 @@ impl Grammar<'_> {
         let from = self.stream_from();
         let (list, columns) = self.expressions(&from.scope, 4);
         let filter = self.filter(&from, 0.6);
-        Query { sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql), columns, emits: Emits::AtOnce, windowed: false }
+        Query {
+            sql: format!("SELECT {} FROM {}{filter}", list.join(", "), from.sql),
+            columns,
+            emits: Emits::AtOnce,
+            windowed: false,
+        }
     }
 
     /// Wildcards, which leave out the hidden columns.
@@ -35,10 +40,18 @@ impl Grammar<'_> {
     pub(super) fn stateless_union(&mut self) -> Query {
         let mut side = || {
             let stream = self.stream();
-            let filter = { let scope = self.columns_of(&stream, "s"); self.condition(&scope, 0.5) };
+            let filter = {
+                let scope = self.columns_of(&stream, "s");
+                self.condition(&scope, 0.5)
+            };
             format!("SELECT s.k AS k, s.{} AS at, s._offset AS o FROM {} AS s{filter}", stream.time_column, stream.name)
         };
-        Query { sql: format!("{} UNION ALL {}", side(), side()), columns: Vec::new(), emits: Emits::AtOnce, windowed: false }
+        Query {
+            sql: format!("{} UNION ALL {}", side(), side()),
+            columns: Vec::new(),
+            emits: Emits::AtOnce,
+            windowed: false,
+        }
     }
 
     /// `date_bin` or `date_trunc` of the event time in GROUP BY.
@@ -49,12 +62,15 @@ impl Grammar<'_> {
         let time = format!("s.{}", stream.time_column);
         let coarse = self.world.pace > 600 * SECOND;
         let size = *(if coarse { [3_600, 86_400, 7_200] } else { [60, 300, 90] }).choose(self.rng).unwrap();
-        let unit = *(if coarse { ["hour", "day", "month", "week"] } else { ["minute", "hour", "second", "day"] }).choose(self.rng).unwrap();
+        let unit = *(if coarse { ["hour", "day", "month", "week"] } else { ["minute", "hour", "second", "day"] })
+            .choose(self.rng)
+            .unwrap();
         let bin = match self.rng.random_range(0..2) {
             0 => format!("date_bin(INTERVAL '{}', {time})", length(size)),
             _ => format!("date_trunc('{unit}', {time})"),
         };
-        let (mut list, mut groups) = (vec![format!("{bin} AS bin")], vec![if self.chance(0.5) { bin.clone() } else { "1".to_owned() }]);
+        let (mut list, mut groups) =
+            (vec![format!("{bin} AS bin")], vec![if self.chance(0.5) { bin.clone() } else { "1".to_owned() }]);
         if self.chance(0.7) {
             list.push("s.k AS k".to_owned());
             groups.push("s.k".to_owned());
@@ -62,7 +78,8 @@ impl Grammar<'_> {
         let (aggregates, _) = self.aggregates(&scope, 3);
         list.extend(aggregates);
         let filter = self.condition(&scope, 0.4);
-        let sql = format!("SELECT {} FROM {} AS s{filter} GROUP BY {}", list.join(", "), stream.name, groups.join(", "));
+        let sql =
+            format!("SELECT {} FROM {} AS s{filter} GROUP BY {}", list.join(", "), stream.name, groups.join(", "));
         Query { sql, columns: Vec::new(), emits: Emits::AtEnd, windowed: false }
     }
 

@@ -23,9 +23,14 @@ impl Grammar<'_> {
     /// Columns of `stream` under `alias`, now and then with hidden ones.
     pub(super) fn columns_of(&mut self, stream: &StreamDef, alias: &str) -> Vec<Item> {
         let item = |name: &str, class: Class| Item { text: format!("{alias}.{name}"), class };
-        let mut items: Vec<Item> = stream.columns.iter().map(|column| item(&column.name, Class::of(column.data_type))).collect();
+        let mut items: Vec<Item> =
+            stream.columns.iter().map(|column| item(&column.name, Class::of(column.data_type))).collect();
         if self.chance(0.2) {
-            items.extend([item("_partition", Class::Int), item("_offset", Class::Int), item("_timestamp", Class::Time)]);
+            items.extend([
+                item("_partition", Class::Int),
+                item("_offset", Class::Int),
+                item("_timestamp", Class::Time),
+            ]);
         }
         items
     }
@@ -44,7 +49,9 @@ impl Grammar<'_> {
         let argument = if self.chance(0.7) {
             stream.name.clone()
         } else {
-            scope.retain(|item| !item.text.contains("._") || item.text == "w._timestamp" && stream.time_column == "_timestamp");
+            scope.retain(|item| {
+                !item.text.contains("._") || item.text == "w._timestamp" && stream.time_column == "_timestamp"
+            });
             let filter = self.chance(0.5);
             let inner = self.columns_of(&stream, "i");
             let condition = if filter { self.condition(&inner, 1.0) } else { String::new() };
@@ -79,7 +86,13 @@ impl Grammar<'_> {
                 from.sql = format!("ref AS r RIGHT JOIN {} ON r.rk = {key}", from.sql);
                 from.scope.extend(all);
             }
-            4 => from.sql = format!("{} LEFT {} JOIN ref AS r ON r.rk = {key}{extra}", from.sql, ["SEMI", "ANTI"].choose(self.rng).unwrap()),
+            4 => {
+                from.sql = format!(
+                    "{} LEFT {} JOIN ref AS r ON r.rk = {key}{extra}",
+                    from.sql,
+                    ["SEMI", "ANTI"].choose(self.rng).unwrap()
+                )
+            }
             5 => from.condition = Some(format!("{key} IN (SELECT rk FROM ref WHERE rv IS NOT NULL)")),
             _ => from.condition = Some(format!("{key} NOT IN (SELECT rk FROM ref WHERE rk IS NOT NULL)")),
         }

@@ -39,13 +39,20 @@ impl Window {
             *[30, 60, 300, 600].choose(rng).unwrap()
         };
         let parts = rng.random_range(1..5);
-        let part = if size % parts == 0 && (!zone || (size / parts) % 900 == 0 || DAY % (size / parts) == 0) { size / parts } else { size };
+        let part = if size % parts == 0 && (!zone || (size / parts) % 900 == 0 || DAY % (size / parts) == 0) {
+            size / parts
+        } else {
+            size
+        };
         let kind = match rng.random_range(0..10) {
             0..5 => Kind::Tumble { size },
             5..7 => Kind::Hop { slide: part, size },
             7 if !zone => Kind::Hop { slide: size, size: part },
             7 | 8 => Kind::Cumulate { step: part, size },
-            _ => Kind::Session { gap: *[1, pace / SECOND, 3 * pace / SECOND].choose(rng).unwrap(), keyed: rng.random_bool(0.6) },
+            _ => Kind::Session {
+                gap: *[1, pace / SECOND, 3 * pace / SECOND].choose(rng).unwrap(),
+                keyed: rng.random_bool(0.6),
+            },
         };
         Self { kind, zone: zone && !matches!(kind, Kind::Session { .. }), named: rng.random_bool(0.3) }
     }
@@ -80,7 +87,9 @@ impl Window {
             vec![relation.to_owned(), time.to_owned()]
         };
         let name = |name: &str| if self.named { format!("{name} => ") } else { String::new() };
-        arguments.extend(sizes.into_iter().map(|(parameter, size)| format!("{}INTERVAL '{}'", name(parameter), length(size))));
+        arguments.extend(
+            sizes.into_iter().map(|(parameter, size)| format!("{}INTERVAL '{}'", name(parameter), length(size))),
+        );
         if self.zone {
             arguments.push("zone => 'Europe/Amsterdam'".to_owned());
         }

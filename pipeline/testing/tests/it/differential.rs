@@ -54,7 +54,9 @@ fn stream_equals_batch() {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: found {text:?}, expected a number")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: found {text:?}, expected a number")))
 }
 
 fn text(panic: &dyn std::any::Any) -> String {

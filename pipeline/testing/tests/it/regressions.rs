@@ -84,11 +84,54 @@ fn window_functions_over_a_union_with_a_constant() {
 #[test]
 fn what_cannot_run_is_refused_by_the_check() {
     let refused = |select: &str| {
-        let sql = format!("CREATE MATERIALIZED VIEW out AS SELECT {select} AS x FROM tumble(s, at, INTERVAL '1 hour') AS w GROUP BY w.window_start, w.window_end");
+        let sql = format!(
+            "CREATE MATERIALIZED VIEW out AS SELECT {select} AS x FROM tumble(s, at, INTERVAL '1 hour') AS w GROUP BY w.window_start, w.window_end"
+        );
         run::prepare(DDL, &sql, &Tables::new()).err().expect("refused").remove(0)
     };
     let conflict = refused("nth_value(w.v, 2 ORDER BY w.at) AS y, nth_value(w.v, 2 ORDER BY w.k)");
     assert_eq!(conflict.code, "S013", "{conflict}");
     let cast = refused("TRY_CAST(CAST(sum(w.v) AS DECIMAL(20, 0)) AS BOOLEAN)");
     assert_eq!(cast.code, "S013", "{cast}");
+}
+
+/// Functions of one sort were planned together; after one of them had got its tie breakers, its order was lost.
+#[test]
+fn window_functions_with_and_without_a_total_order() {
+    let rows = [("10:00", "c", 1), ("10:00", "a", 2), ("10:00", "b", 3)];
+    check(
+        "SELECT w.k, count(w.v) OVER (PARTITION BY w.window_start, w.window_end ORDER BY w.at \
+         RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS n, \
+         lag(w.k, 1) OVER (PARTITION BY w.window_start, w.window_end ORDER BY w.at) AS before \
+         FROM tumble((SELECT k, v, at FROM s), at, INTERVAL '1 hour') AS w",
+        &rows,
+        &[r#""a" | 3 | ∅"#, r#""b" | 3 | "a""#, r#""c" | 3 | "b""#],
+    );
+}
+
+/// `min` and `max` of many groups kept whichever of two values came last that do not compare.
+#[test]
+fn extremes_of_floats_follow_the_total_order() {
+    let zeros = "SELECT w.k, min(CASE WHEN w.v > 0 THEN 0.0 ELSE -0.0 END) AS low, max(CASE WHEN w.v > 0 THEN 0.0 ELSE -0.0 END) AS high \
+                 FROM tumble(s, at, INTERVAL '1 hour') AS w GROUP BY w.k, w.window_start, w.window_end";
+    for (first, second) in [(1, -1), (-1, 1)] {
+        check(zeros, &[("10:00", "a", first), ("10:00", "a", second)], &[r#""a" | -0.0#8000000000000000 | 0.0#0"#]);
+    }
+}
+
+/// DataFusion moved a filter over both sides of an outer join into one side, with the other side's column replaced.
+#[test]
+fn a_filter_over_both_sides_of_an_outer_join() {
+    let side = |key: &str| {
+        format!(
+            "(SELECT w.window_start, w.window_end, sum(w.v) AS v FROM tumble(s, at, INTERVAL '1 minute') AS w WHERE w.k = '{key}' GROUP BY w.window_start, w.window_end)"
+        )
+    };
+    let sql = format!(
+        "SELECT b.window_start, b.v FROM {} AS a RIGHT JOIN {} AS b ON a.window_start = b.window_start AND a.window_end = b.window_end AND a.v = b.v \
+         WHERE b.window_start = a.window_end - INTERVAL '1 minute'",
+        side("a"),
+        side("b")
+    );
+    check(&sql, &ROWS, &[]);
 }

@@ -49,13 +49,17 @@ impl Scenario {
         let record = |(at, k, v): &(&str, &str, i64)| {
             self.offset += 1;
             let at = time(at);
-            let value = format!("{{\"at\":\"{}\",\"k\":\"{k}\",\"v\":{v},\"x\":{v}.5}}", citystream_model::time::format_time(at));
+            let value = format!(
+                "{{\"at\":\"{}\",\"k\":\"{k}\",\"v\":{v},\"x\":{v}.5}}",
+                citystream_model::time::format_time(at)
+            );
             Record { offset: self.offset, timestamp: at, key: None, value: Some(value.into()), headers: Vec::new() }
         };
         let records: Vec<Record> = rows.iter().map(record).collect();
         let decoded = Decoder::new(self.job.streams[0].clone()).decode(partition, &records, NOW).unwrap();
         assert_eq!(decoded.rejects.len(), 0, "{:?}", decoded.rejects);
-        let verdict = self.gate.judge(partition, &decoded.event_times, records.last().map_or(0, |record| record.timestamp));
+        let verdict =
+            self.gate.judge(partition, &decoded.event_times, records.last().map_or(0, |record| record.timestamp));
         let admitted: Vec<bool> = match verdict {
             Verdict::AllAdmitted => vec![true; records.len()],
             Verdict::Mixed(verdicts) => verdicts.iter().map(Option::is_none).collect(),
@@ -101,7 +105,11 @@ impl Scenario {
 }
 
 fn assert_rows(found: &[String], expected: &[&str]) {
-    let expected: Vec<String> = expected.iter().map(|row| (*row).replace("1T", "2026-03-01T")).collect();
+    // `1T10:00:00` is a time of 1 March 2026.
+    let whole =
+        |value: &str| value.strip_prefix("1T").map_or_else(|| value.to_owned(), |time| format!("2026-03-01T{time}"));
+    let expected = expected.iter().map(|row| row.split(" | ").map(whole).collect::<Vec<_>>().join(" | "));
+    let expected: Vec<String> = expected.collect();
     let (more, fewer) = difference(found, &expected);
     assert!(more.is_empty() && fewer.is_empty(), "not expected: {more:#?}\nmissing: {fewer:#?}");
 }

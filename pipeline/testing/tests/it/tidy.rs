@@ -25,7 +25,7 @@ const HOMES: [(&str, &[&str]); 3] = [
     ("axum", &["cli"]),
 ];
 /// Crates that may use a heavy dependency in their own tests too.
-const HOMES_IN_TESTS: [(&str, &[&str]); 1] = [("rdkafka", &["broker", "connect"])];
+const HOMES_IN_TESTS: [(&str, &[&str]); 1] = [("rdkafka", &["broker", "connect", "cli"])];
 /// Longest file, in lines.
 const MOST_LINES: usize = 450;
 
@@ -111,7 +111,9 @@ fn jobs_have_their_furniture() {
         found.extend(missing(&folder, &["job.sql", "README.md", "cases"]));
         for case in folders(&folder.join("cases")) {
             found.extend(missing(&case, &["expected.jsonl"]));
-            let has_input = fs::read_dir(&case).unwrap().any(|file| file.unwrap().file_name().to_string_lossy().starts_with("input."));
+            let has_input = fs::read_dir(&case)
+                .unwrap()
+                .any(|file| file.unwrap().file_name().to_string_lossy().starts_with("input."));
             found.extend((!has_input).then(|| format!("{}: no input", case.display())));
         }
         found.extend(folders(&folder.join("cases")).is_empty().then(|| format!("{}: no case", folder.display())));

@@ -87,7 +87,13 @@ fn a_row_in_between_makes_two_sessions_one() {
 fn days_of_amsterdam_are_short_and_long() {
     check(
         "SELECT w.window_start, w.window_end, count(*) AS n FROM tumble(s, at, INTERVAL '1 day', zone => 'Europe/Amsterdam') AS w GROUP BY w.window_start, w.window_end",
-        &[("2026-03-28T22:59:59Z", "a", 1), ("2026-03-28T23:00:00Z", "a", 1), ("2026-03-29T21:59:59Z", "a", 1), ("2026-03-29T22:00:00Z", "a", 1), ("2026-10-25T12:00:00Z", "a", 1)],
+        &[
+            ("2026-03-28T22:59:59Z", "a", 1),
+            ("2026-03-28T23:00:00Z", "a", 1),
+            ("2026-03-29T21:59:59Z", "a", 1),
+            ("2026-03-29T22:00:00Z", "a", 1),
+            ("2026-10-25T12:00:00Z", "a", 1),
+        ],
         &[
             "2026-03-27T23:00:00 | 2026-03-28T23:00:00 | 1",
             "2026-03-28T23:00:00 | 2026-03-29T22:00:00 | 2",
@@ -146,5 +152,8 @@ fn hours_of_minutes_close_with_their_last_minute() {
     scenario.expect(&[]);
     scenario.rows(0, &[("11:00:10", "a", 1)]);
     scenario.expect(&["1T10:00:00 | 1T11:00:00 | 3 | 2"]);
-    scenario.end(&["1T11:00:00 | 1T12:00:00 | 8 | 1"], &["1T10:00:00 | 1T11:00:00 | 3 | 2", "1T11:00:00 | 1T12:00:00 | 8 | 1"]);
+    scenario.end(
+        &["1T11:00:00 | 1T12:00:00 | 8 | 1"],
+        &["1T10:00:00 | 1T11:00:00 | 3 | 2", "1T11:00:00 | 1T12:00:00 | 8 | 1"],
+    );
 }

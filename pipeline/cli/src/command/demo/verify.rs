@@ -16,7 +16,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One sentence for each table that differs from the batch.
-pub(crate) fn differing(context: &Context, jobs: Vec<CheckedJob>, data: &DataDir, inputs: &BTreeMap<String, PathBuf>) -> Result<Vec<String>> {
+pub(crate) fn differing(
+    context: &Context,
+    jobs: Vec<CheckedJob>,
+    data: &DataDir,
+    inputs: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<String>> {
     let mut differing = Vec::new();
     for job in jobs {
         let mut rows = BTreeMap::new();
@@ -33,7 +38,12 @@ pub(crate) fn differing(context: &Context, jobs: Vec<CheckedJob>, data: &DataDir
         for target in targets(&job.spec) {
             let found = sorted(&context.handle().block_on(read(data, &target))?)?;
             if found != expected {
-                differing.push(format!("table {} has {} rows, the batch has {}, and they are not the same", data.display(&target), found.len(), expected.len()));
+                differing.push(format!(
+                    "table {} has {} rows, the batch has {}, and they are not the same",
+                    data.display(&target),
+                    found.len(),
+                    expected.len()
+                ));
             }
         }
     }
@@ -47,8 +57,16 @@ async fn read(data: &DataDir, target: &str) -> Result<Vec<RecordBatch>> {
     let files: Vec<_> = store.list(Some(&prefix)).try_collect().await.map_err(|error| failed(&error))?;
     let mut batches = Vec::new();
     for file in files.into_iter().filter(|file| is_visible(&prefix, &file.location)) {
-        let bytes = store.get(&file.location).await.map_err(|error| failed(&error))?.bytes().await.map_err(|error| failed(&error))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build()).map_err(|error| failed(&error))?;
+        let bytes = store
+            .get(&file.location)
+            .await
+            .map_err(|error| failed(&error))?
+            .bytes()
+            .await
+            .map_err(|error| failed(&error))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .and_then(|builder| builder.build())
+            .map_err(|error| failed(&error))?;
         batches.extend(reader.collect::<std::result::Result<Vec<_>, _>>().map_err(|error| failed(&error))?);
     }
     Ok(batches)

@@ -27,7 +27,8 @@ pub(super) fn run(context: &Context, job: CheckedJob, folder: &Path) -> Result<V
     let CheckedJob { spec, streams, schema, plan, twin, .. } = job;
     let count = streams.len();
     let mut graph = Graph::build(plan, count)?;
-    let mut gates: Vec<Gate> = streams.iter().map(|stream| Gate::new(stream.out_of_order, spec.lateness, [0])).collect();
+    let mut gates: Vec<Gate> =
+        streams.iter().map(|stream| Gate::new(stream.out_of_order, spec.lateness, [0])).collect();
     let (mut results, mut differences) = (Vec::new(), Vec::new());
     let mut admitted: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
     for (at, stream) in streams.iter().enumerate() {
@@ -68,7 +69,8 @@ fn file(folder: &Path, what: &str, stream: &str, streams: usize) -> PathBuf {
 fn read(stream: &Arc<Stream>, file: &Path) -> Result<Read> {
     let mut read = Read { rows: Vec::new(), rejects: Vec::new() };
     decode_file(stream, file, SystemClock.now(), &mut |decoded| {
-        read.rows.extend(decoded.event_times.iter().enumerate().map(|(row, time)| (decoded.batch.slice(row, 1), *time)));
+        read.rows
+            .extend(decoded.event_times.iter().enumerate().map(|(row, time)| (decoded.batch.slice(row, 1), *time)));
         read.rejects.extend(decoded.rejects);
         Ok(())
     })?;
@@ -90,5 +92,6 @@ fn rejected(rejects: &[Reject]) -> Vec<Row> {
 /// The SELECT's columns, without the hidden ones behind them.
 fn published(batch: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns()[..schema.fields().len()].to_vec();
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| Error::internal("output of the job").caused_by(error))
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|error| Error::internal("output of the job").caused_by(error))
 }

@@ -14,11 +14,14 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<Row>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| Error::job(format!("{}: cannot be read", path.display())).caused_by(error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::job(format!("{}: cannot be read", path.display())).caused_by(error))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, line)| {
-            serde_json::from_str(line).map_err(|error| Error::job(format!("{}:{}: not a JSON object", path.display(), at + 1)).caused_by(error))
+            serde_json::from_str(line).map_err(|error| {
+                Error::job(format!("{}:{}: not a JSON object", path.display(), at + 1)).caused_by(error)
+            })
         })
         .collect()
 }
@@ -28,7 +31,9 @@ pub(super) fn of_batches(batches: &[RecordBatch]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for batch in batches {
         for row in RowEncoder::new(&batch.schema(), &[])?.encode(batch)? {
-            rows.push(serde_json::from_slice(&row.value).map_err(|error| Error::internal("encoded row").caused_by(error))?);
+            rows.push(
+                serde_json::from_slice(&row.value).map_err(|error| Error::internal("encoded row").caused_by(error))?,
+            );
         }
     }
     Ok(rows)
@@ -46,7 +51,8 @@ pub(super) fn differences(what: &str, expected: &[Row], found: &[Row]) -> Vec<St
         }
     }
     let text = |row: &Row| Value::Object(row.clone()).to_string();
-    let mut sentences: Vec<String> = missing.iter().take(SHOWN).map(|row| format!("{what}: missing {}", text(row))).collect();
+    let mut sentences: Vec<String> =
+        missing.iter().take(SHOWN).map(|row| format!("{what}: missing {}", text(row))).collect();
     sentences.extend(left.iter().take(SHOWN).map(|row| format!("{what}: not expected {}", text(row))));
     let hidden = missing.len().saturating_sub(SHOWN) + left.len().saturating_sub(SHOWN);
     if hidden > 0 {
@@ -63,7 +69,9 @@ fn matches(expected: &Row, found: &Row) -> bool {
 fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
-        (Value::Array(left), Value::Array(right)) => left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right)),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+        }
         _ => left == right,
     }
 }
