@@ -116,11 +116,7 @@ pub(crate) type ClosingKeys = Vec<(Expr, Fact)>;
 ///
 /// # Errors
 /// None closes it, since a bin among them cuts through windows.
-pub(crate) fn facts_of_keys(
-    keys: Vec<Expr>,
-    schema: &DFSchema,
-    facts: &Facts,
-) -> Result<(Keys, ClosingKeys), Finding> {
+pub(crate) fn facts_of_keys(keys: Vec<Expr>, schema: &DFSchema, facts: &Facts) -> Result<(Keys, ClosingKeys), Finding> {
     let (mut known, mut wrong) = (Vec::new(), None);
     for key in keys {
         let fact = of_expr(&key, schema, facts).unwrap_or_else(|finding| {
