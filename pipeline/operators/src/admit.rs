@@ -30,8 +30,8 @@ struct Progress {
     newest: Option<Micros>,
     /// Set while the partition is read to its end and silent: since when, wall clock.
     silent_since: Option<Micros>,
-    /// How far the newest row lay behind its Kafka record time.
-    behind_record: Micros,
+    /// Time of the newest row, and how far it lay behind its Kafka record time; heartbeats are no rows.
+    newest_row: Option<(Micros, Micros)>,
 }
 
 /// The gate's verdict over a run of rows.
@@ -69,15 +69,20 @@ impl Gate {
         self.partitions.entry(partition).or_insert(Progress { newest, ..Progress::default() });
     }
 
-    /// Judges rows of one partition in offset order. `record_time` is the Kafka time of the last of them.
+    /// Judges rows of one partition in offset order. `record_time` is the Kafka time of the newest of them.
     pub fn judge(&mut self, partition: Partition, times: &[Micros], record_time: Micros) -> Verdict {
         let progress = self.partitions.entry(partition).or_default();
-        let Some(&last) = times.last() else { return Verdict::AllAdmitted };
+        if times.is_empty() {
+            return Verdict::AllAdmitted;
+        }
         progress.silent_since = None;
-        progress.behind_record = record_time.saturating_sub(last);
         let before = progress.newest.unwrap_or(Micros::MIN);
         let (smallest, largest) =
             times.iter().fold((Micros::MAX, before), |(low, high), &at| (low.min(at), high.max(at)));
+        let newest_row = times.iter().copied().max().unwrap_or(Micros::MIN);
+        if progress.newest_row.is_none_or(|(known, _)| newest_row > known) {
+            progress.newest_row = Some((newest_row, record_time.saturating_sub(newest_row)));
+        }
         progress.newest = Some(largest);
         // No row can be late when even the smallest lies within the allowance of the largest.
         if smallest >= largest.saturating_sub(self.allowance) {
@@ -110,13 +115,9 @@ impl Gate {
             // A busy partition without any row yet has promised nothing.
             busy.map(|progress| progress.newest).min().flatten()
         } else {
-            let newest = self
-                .partitions
-                .values()
-                .filter(|progress| progress.newest.is_some())
-                .max_by_key(|progress| progress.newest);
+            let newest_row = self.partitions.values().filter_map(|progress| progress.newest_row).max();
             // A replay of old data that pauses must not run after the clock.
-            newest.filter(|progress| progress.behind_record <= idle).map(|_| now.saturating_sub(idle))
+            newest_row.filter(|(_, behind)| *behind <= idle).map(|_| now.saturating_sub(idle))
         };
         let Some(raised) = raised else { return Vec::new() };
         let mut heartbeats = Vec::new();

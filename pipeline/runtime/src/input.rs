@@ -1,13 +1,13 @@
 //! One stream as one job reads it: records to admitted rows, late rows and rejects.
 
-use arrow::array::{Array, BooleanArray, TimestampMicrosecondArray};
+use arrow::array::{Array, AsArray, BooleanArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use citystream_codec::{Decoder, Record, Reject};
 use citystream_connect::Source;
 use citystream_model::position::{Offset, Partition};
-use citystream_model::stream::{HEADERS, KEY, Stream, timestamp_type};
+use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
 use citystream_operators::admit::{Gate, Heartbeat, Verdict};
@@ -110,10 +110,9 @@ impl Input {
         };
         let bytes = records.iter().map(size).sum();
         self.taken = (self.taken.0 + records.len(), self.taken.1 + bytes);
-        let record_time = records.last().map_or(0, |record| record.timestamp);
         let decoded = self.decoder.decode(partition, &records, now)?;
         let (records, rejects, tombstones) = (records.len() as u64, decoded.rejects, decoded.tombstones);
-        let (admitted, late) = self.judge(partition, decoded.batch, decoded.event_times, record_time)?;
+        let (admitted, late) = self.judge(partition, decoded.batch, decoded.event_times)?;
         Ok(Read { admitted, late, rejects, tombstones, records, bytes })
     }
 
@@ -123,12 +122,11 @@ impl Input {
         partition: Partition,
         batch: RecordBatch,
         times: Vec<Micros>,
-        record_time: Micros,
     ) -> Result<(Option<RecordBatch>, Option<(RecordBatch, Vec<Micros>)>)> {
         if batch.num_rows() == 0 {
             return Ok((None, None));
         }
-        let watermarks = match self.gate.judge(partition, &times, record_time) {
+        let watermarks = match self.gate.judge(partition, &times, newest_record_time(&batch, &times)) {
             Verdict::AllAdmitted => return Ok((Some(batch), None)),
             Verdict::Mixed(watermarks) => watermarks,
         };
@@ -190,6 +188,14 @@ impl Input {
         let is_trusted = self.down.is_none() && now >= self.recovered_at.saturating_add(micros(self.stream.idle));
         if is_drained && is_trusted { self.gate.heartbeats(self.stream.idle, now) } else { Vec::new() }
     }
+}
+
+/// The Kafka time of the row with the largest event time.
+fn newest_record_time(batch: &RecordBatch, times: &[Micros]) -> Micros {
+    let record_times =
+        batch.column_by_name(TIMESTAMP).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let newest = times.iter().enumerate().max_by_key(|(_, at)| **at).map_or(0, |(row, _)| row);
+    record_times.map_or(0, |record_times| record_times.value(newest))
 }
 
 /// Columns of the late table: the declared ones, where the record stood, and the watermark that it came behind.

@@ -69,6 +69,8 @@ group.initial.rebalance.delay.ms=0
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 auto.create.topics.enable=false
+# Tests send records of past years, which retention by time would delete at its next look.
+log.retention.ms=-1
 PROPS
     [ -f "$dir/extra.properties" ] && cat "$dir/extra.properties" >> "$dir/server.properties"
     run kafka.tools.StorageTool format -t "$(run kafka.tools.StorageTool random-uuid 2>/dev/null)" -c "$dir/server.properties" > "$dir/format.log" 2>&1 \

@@ -183,7 +183,10 @@ fn checked<T: ArrowPrimitiveType>(op: Operator, left: &ArrayRef, right: &ArrayRe
         Operator::Minus => |left, right| left.sub_checked(right),
         Operator::Multiply => |left, right| left.mul_checked(right),
         Operator::Divide => |left, right| left.div_checked(right),
-        Operator::Modulo => |left, right| left.mod_checked(right),
+        // As Arrow's kernel has it: the least number modulo -1 is 0, and no overflow.
+        Operator::Modulo => |left, right| {
+            if right.is_zero() { Err(ArrowError::DivideByZero) } else { Ok(left.mod_wrapping(right)) }
+        },
         _ => return None,
     };
     let (left, right) = (left.as_primitive_opt::<T>()?, right.as_primitive_opt::<T>()?);

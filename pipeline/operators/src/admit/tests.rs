@@ -59,6 +59,17 @@ fn an_idle_live_stream_follows_the_clock_and_a_paused_replay_waits() {
 }
 
 #[test]
+fn an_empty_partition_does_not_make_a_paused_replay_live() {
+    let mut gate = gate(0, &[0, 1]);
+    let idle = Duration::from_secs(60);
+    gate.judge(0, &[100 * SECOND], 9_000 * SECOND);
+    gate.at_end(1, 0);
+    assert_eq!(gate.heartbeats(idle, 60 * SECOND), [Heartbeat { partition: 1, newest: 100 * SECOND }]);
+    gate.at_end(0, 60 * SECOND);
+    assert_eq!(gate.heartbeats(idle, 9_200 * SECOND), []);
+}
+
+#[test]
 fn a_new_partition_starts_at_the_watermark() {
     let mut gate = gate(10, &[0]);
     gate.judge(0, &[100 * SECOND], 0);

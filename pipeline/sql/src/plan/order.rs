@@ -2,13 +2,16 @@
 
 use crate::finding::Finding;
 use crate::text::Statement;
+use arrow::datatypes::DataType;
 use citystream_functions::{Sensitivity, order_sensitivity};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DataFusionError, ExprSchema, Result};
+use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Distinct, Expr, LogicalPlan, Volatility, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    Distinct, Expr, ExprSchemable, LogicalPlan, Volatility, Window, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, cast, lit,
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
@@ -67,9 +70,10 @@ pub(crate) fn make_total(plan: LogicalPlan, statement: &Statement) -> Result<Log
             if let LogicalPlan::Window(window) = &node { window.input.schema().columns() } else { Vec::new() };
         let sortable: Vec<Column> = columns.into_iter().filter(|column| is_sortable(&node, column)).collect();
         let names = NamePreserver::new(&node);
+        let schema = merge_schema(&node.inputs());
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| total(expr, &sortable, statement))?;
+            let expr = expr.transform_up(|expr| total(expr, &sortable, &schema, statement))?;
             Ok(expr.update_data(|expr| name.restore(expr)))
         })?;
         node.map_data(one_order_each)
@@ -106,9 +110,9 @@ fn is_sortable(node: &LogicalPlan, column: &Column) -> bool {
     window.input.schema().field_from_column(column).is_ok_and(|field| !field.data_type().is_nested())
 }
 
-fn total(expr: Expr, columns: &[Column], statement: &Statement) -> Result<Transformed<Expr>> {
+fn total(expr: Expr, columns: &[Column], schema: &DFSchema, statement: &Statement) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::AggregateFunction(function) => aggregate(function, statement),
+        Expr::AggregateFunction(function) => aggregate(function, schema, statement),
         Expr::WindowFunction(function) => window(*function, columns, statement),
         Expr::ScalarFunction(ref function) if function.func.signature().volatility != Volatility::Immutable => {
             Err(refuse(
@@ -123,7 +127,7 @@ fn total(expr: Expr, columns: &[Column], statement: &Statement) -> Result<Transf
     }
 }
 
-fn aggregate(mut function: AggregateFunction, statement: &Statement) -> Result<Transformed<Expr>> {
+fn aggregate(mut function: AggregateFunction, schema: &DFSchema, statement: &Statement) -> Result<Transformed<Expr>> {
     let name = function.func.name().to_owned();
     match order_sensitivity(&name) {
         Sensitivity::OrderFree => return Ok(Transformed::no(Expr::AggregateFunction(function))),
@@ -165,7 +169,13 @@ fn aggregate(mut function: AggregateFunction, statement: &Statement) -> Result<T
     let Some(argument) = function.params.args.first().cloned() else {
         return Ok(Transformed::no(Expr::AggregateFunction(function)));
     };
-    function.params.order_by.push(argument.sort(true, false));
+    let is_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating());
+    // DataFusion sorts 0.0 behind -0.0 and merges the two as equal: here they are equal, and their texts decide.
+    for sort in function.params.order_by.iter_mut().filter(|sort| is_float(&sort.expr)) {
+        sort.expr = sort.expr.clone() + lit(0.0);
+    }
+    let last = if is_float(&argument) { cast(argument, DataType::Utf8) } else { argument };
+    function.params.order_by.push(last.sort(true, false));
     Ok(Transformed::yes(Expr::AggregateFunction(function)))
 }
 

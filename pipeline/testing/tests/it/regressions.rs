@@ -135,3 +135,11 @@ fn a_filter_over_both_sides_of_an_outer_join() {
     );
     check(&sql, &ROWS, &[]);
 }
+
+/// The least number modulo -1 was NULL beside a row that divides by zero, and 0 elsewhere.
+#[test]
+fn a_row_does_not_depend_on_its_neighbours() {
+    let least = "SELECT s.k, (CASE WHEN s.k = 'least' THEN -9223372036854775807 - 1 ELSE 7 END) % s.v AS r FROM s";
+    check(least, &[("10:00", "least", -1), ("10:00", "zero", 0)], &[r#""least" | 0"#, r#""zero" | ∅"#]);
+    check(least, &[("10:00", "least", -1)], &[r#""least" | 0"#]);
+}
