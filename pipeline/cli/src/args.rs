@@ -188,7 +188,7 @@ pub(crate) struct ProduceArgs {
     #[arg(long, value_name = "X")]
     pub(crate) speed: Option<f64>,
     /// Partitions of the topic, if it has to be made
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = partitions)]
     pub(crate) partitions: usize,
     /// Column whose value becomes the Kafka key (default: the stream's key)
     #[arg(long, value_name = "COLUMN")]
@@ -241,4 +241,11 @@ pub(crate) struct DemoArgs {
     /// Replay everything at full speed, print what was produced, and exit
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+fn partitions(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=10_000) => Ok(count),
+        _ => Err("expected 1 to 10000 partitions".to_owned()),
+    }
 }

@@ -100,6 +100,11 @@ impl Gate {
         if verdicts.iter().all(Option::is_none) { Verdict::AllAdmitted } else { Verdict::Mixed(verdicts) }
     }
 
+    /// Notes that `partition` has records again, whatever becomes of them.
+    pub fn heard(&mut self, partition: Partition) {
+        self.partitions.entry(partition).or_default().silent_since = None;
+    }
+
     /// Notes that `partition` has been read to its end and has nothing more at wall-clock time `now`.
     pub fn at_end(&mut self, partition: Partition, now: Micros) {
         self.partitions.entry(partition).or_default().silent_since.get_or_insert(now);

@@ -80,7 +80,8 @@ pub struct OutputSpec {
     pub schema: SchemaRef,
     /// Index of the row's event time (window start, else event time), Timestamp(us).
     pub event_time: Option<usize>,
-    /// Indices of source number and offset (both Int64) of the record that a stateless job's row came from.
+    /// Indices of source number and offset (both Int64) of the record that a stateless job's row came from; for a
+    /// windowed job's row the watermark at which its window closed, and -1.
     pub origin: Option<(usize, usize)>,
 }
 

@@ -88,6 +88,11 @@ impl Input {
         }
     }
 
+    /// True when `partition` has nothing more for this run: it is at its end, or at the end that was found at the start.
+    pub fn is_at_end(&self, partition: Partition) -> bool {
+        self.gate.is_at_end(partition) || (self.until.is_some() && !self.unfinished.contains_key(&partition))
+    }
+
     /// True when every partition has been read up to the end that was found at the start.
     pub fn is_finished(&self) -> bool {
         self.until.is_some() && self.unfinished.is_empty()
@@ -98,6 +103,7 @@ impl Input {
     /// # Errors
     /// [`citystream_model::ErrorKind::Internal`] when Arrow refuses to build a batch.
     pub fn read(&mut self, partition: Partition, mut records: Vec<Record>, now: Micros) -> Result<Read> {
+        self.gate.heard(partition);
         if let Some(until) = &self.until {
             let end = until.get(&partition).copied().unwrap_or(0);
             if records.last().is_some_and(|last| last.offset + 1 >= end) {

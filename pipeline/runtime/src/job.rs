@@ -356,7 +356,7 @@ impl Job {
                 stream,
                 partition,
                 watermark,
-                at_end: input.gate.is_at_end(partition),
+                at_end: input.is_at_end(partition),
             })
         });
         let progress: Vec<_> = progress.collect();

@@ -75,7 +75,7 @@ impl Output {
     }
 
     /// An id is a hash of the job, the row's content, and where it came from: the record of a stateless job's row, the
-    /// window's time of a windowed one, and the how-manieth of equal rows it is.
+    /// closing time of a windowed one, and the how-manieth of equal rows it is. Rows of one origin come in one step.
     fn ids(
         &self,
         batch: &RecordBatch,

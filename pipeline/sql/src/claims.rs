@@ -39,7 +39,28 @@ pub(crate) fn claim_names(
             return Err(clash(what, name, &other));
         }
     }
+    refuse_own_topic(statement, spec, streams)?;
     claim_folders(statement, spec, &late, catalog, names)
+}
+
+/// A job that wrote to a topic it reads would never come to an end.
+fn refuse_own_topic(statement: &Statement, spec: &JobSpec, streams: &[Arc<Stream>]) -> Result<(), Diagnostic> {
+    let reads = |topic: &str| streams.iter().find(|stream| stream.topic == topic);
+    for sink in spec.sinks.iter().filter(|sink| sink.scheme == "kafka") {
+        if let Some(stream) = reads(&sink.target) {
+            let at = statement.find("sink").unwrap_or_else(|| statement.locate(&spec.name));
+            let message =
+                format!("the sink '{sink}' is the topic of the stream '{}', which the job reads", stream.name);
+            return Err(statement.finding("S011", at, message, "write to a topic of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// True when one folder is the other, or lies in it.
+fn overlap(left: &str, right: &str) -> bool {
+    let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+    left == right || within(left, right) || within(right, left)
 }
 
 /// No two writers share a folder below the data folder.
@@ -53,13 +74,18 @@ fn claim_folders(
     let help = "give each job its own table";
     let at = statement.find("sink").unwrap_or_else(|| statement.locate(&spec.name));
     for sink in spec.sinks.iter().filter(|sink| sink.is_table()) {
-        if let Some(stream) = catalog.streams.values().find(|stream| stream.rejects == sink.target) {
-            return Err(statement.finding(
-                "S011",
-                at,
-                format!("the sink '{sink}' is the rejects table of the stream '{}'", stream.name),
-                help,
-            ));
+        if let Some(stream) = catalog.streams.values().find(|stream| overlap(&stream.rejects, &sink.target)) {
+            let is = if stream.rejects == sink.target { "is" } else { "shares folders with" };
+            let message = format!("the sink '{sink}' {is} the rejects table of the stream '{}'", stream.name);
+            return Err(statement.finding("S011", at, message, help));
+        }
+        let nested = |(name, _): &(&String, &String)| {
+            name.strip_prefix("folder ").is_some_and(|other| other != sink.target && overlap(other, &sink.target))
+        };
+        if let Some((name, owner)) = names.iter().find(nested) {
+            let other = name.trim_start_matches("folder ");
+            let message = format!("the sink '{sink}' shares folders with the table '{other}' of the job '{owner}'");
+            return Err(statement.finding("S011", at, message, help));
         }
         if let Some(owner) = names.insert(format!("folder {}", sink.target), spec.name.clone()) {
             return Err(statement.finding(

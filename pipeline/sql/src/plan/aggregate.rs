@@ -32,5 +32,10 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
         let plan = LogicalPlan::Aggregate(aggregate.clone());
         plan.with_new_exprs(aggregate.group_expr.iter().chain(&aggregate.aggr_expr).cloned().collect(), inputs)
     };
-    lowering.closed_window("aggregate", vec![input], build, facts)
+    // The same keys, as the columns that come out.
+    let position = |key: &Expr| keys.iter().position(|(known, _)| known == key);
+    let column = |at: usize| Expr::from(aggregate.schema.qualified_field(at));
+    let closed: Vec<_> =
+        closing.iter().filter_map(|(key, fact)| position(key).map(|at| (column(at), fact.clone()))).collect();
+    lowering.closed_window("aggregate", vec![input], build, facts, first_close(&closed))
 }

@@ -5,7 +5,7 @@ use crate::plan::columns::{Fact, Facts, Role, first_close, known, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
 use datafusion::common::{DFSchemaRef, JoinType, Result};
-use datafusion::logical_expr::{Expr, Join, LogicalPlan};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, when};
 use std::sync::Arc;
 
 /// Lowers a join of which at least one side is a stream.
@@ -69,6 +69,11 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
         return Err(Finding::new("S110", at, message, help).into());
     };
     let facts = joined_facts(join, (&left, &left_keys), (&right, &right_keys));
+    let closed_at = match join.join_type {
+        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right_close.clone(),
+        JoinType::Full => when(left_close.clone().is_not_null(), left_close.clone()).otherwise(right_close.clone())?,
+        _ => left_close.clone(),
+    };
     let inputs =
         vec![(left, Arc::clone(join.left.schema()), left_close), (right, Arc::clone(join.right.schema()), right_close)];
     let build = |inputs: Vec<LogicalPlan>| {
@@ -78,7 +83,7 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
         };
         rebuild(join, left, right)
     };
-    lowering.closed_window("join", inputs, build, facts)
+    lowering.closed_window("join", inputs, build, facts, Some(closed_at))
 }
 
 type Side<'a> = (&'a Piece, &'a Vec<(Expr, Fact)>);

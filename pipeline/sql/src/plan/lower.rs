@@ -207,13 +207,15 @@ impl Lowering<'_> {
 
     /// Adds a `ClosedWindow` that runs the plan which `build` makes of its inputs, and returns a piece that reads it.
     ///
-    /// Each input is a piece, the columns that the plan reads of it, and when its rows are final.
+    /// Each input is a piece, the columns that the plan reads of it, and when its rows are final; `closed_at` says of
+    /// the plan's rows when they were.
     pub(crate) fn closed_window(
         &mut self,
         name: &str,
         inputs: Vec<(Piece, DFSchemaRef, Expr)>,
         build: impl FnOnce(Vec<LogicalPlan>) -> Result<LogicalPlan>,
         facts: Facts,
+        closed_at: Option<Expr>,
     ) -> Result<Piece> {
         let (mut ports, mut scans, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (piece, schema, closes_at) in inputs {
@@ -225,7 +227,11 @@ impl Lowering<'_> {
         }
         let plan = build(scans)?;
         let schema = Arc::clone(plan.schema());
-        self.operator(name, ports, NodeKind::ClosedWindow(FragmentPlan { plan, feeds }), &schema, facts)
+        let piece = self.operator(name, ports, NodeKind::ClosedWindow(FragmentPlan { plan, feeds }), &schema, facts)?;
+        match closed_at.filter(|_| self.origin) {
+            None => Ok(piece),
+            Some(closed_at) => closed_origin(piece, closed_at),
+        }
     }
 
     /// Ends the last piece: the SELECT's columns, then the hidden ones.
@@ -246,6 +252,15 @@ impl Lowering<'_> {
         self.add("output", piece.feeds, plan, NodeKind::Stateless);
         Ok(OutputSpec { schema: Arc::new(arrow::datatypes::Schema::empty()), event_time, origin })
     }
+}
+
+/// Rows of a window come from its closing, as those of a stateless job come from a record.
+fn closed_origin(mut piece: Piece, closed_at: Expr) -> Result<Piece> {
+    let mut columns: Vec<Expr> = piece.plan.schema().iter().map(Expr::from).collect();
+    columns.extend([closed_at.alias(SOURCE), lit(-1i64).alias(OFFSET)]);
+    piece.plan = LogicalPlanBuilder::from(piece.plan).project(columns)?.build()?;
+    piece.facts.extend([None, None]);
+    Ok(piece)
 }
 
 fn column(table: &TableReference, name: &str) -> datafusion::common::Column {

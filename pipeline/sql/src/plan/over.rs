@@ -27,7 +27,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piec
     let build = |inputs: Vec<LogicalPlan>| {
         LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs)
     };
-    lowering.closed_window("over", vec![(piece, Arc::clone(&schema), closes_at)], build, facts)
+    let input = (piece, Arc::clone(&schema), closes_at.clone());
+    lowering.closed_window("over", vec![input], build, facts, Some(closes_at))
 }
 
 /// Expressions that stand in the PARTITION BY of all window functions.

@@ -20,9 +20,9 @@ pub(crate) struct Piece {
 
 /// Hidden column with the time of a row whose SELECT has no time column.
 pub(crate) const TIME: &str = "__time";
-/// Hidden column with the number of stream and partition that a stateless row came from.
+/// Hidden column with the number of stream and partition that a stateless row came from, or when a row's window closed.
 pub(crate) const SOURCE: &str = "__source";
-/// Hidden column with the offset that a stateless row came from.
+/// Hidden column with the offset that a stateless row came from; -1 for a row of a window.
 pub(crate) const OFFSET: &str = "__offset";
 
 // === impl Piece ===
