@@ -19,5 +19,5 @@ mod tests;
 mod udf;
 
 pub use grid::{Grid, Step};
-pub use spec::{MAX_WINDOWS, WindowSpec};
+pub use spec::{MAX_WINDOWS, Overlap, WindowSpec};
 pub use udf::{assign_windows, window_end, window_start};

@@ -3,6 +3,7 @@
 use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
 use crate::operator::Operator;
+use crate::pane::{Pane, Phase};
 use crate::plan::{FragmentPlan, Input, NodeKind, PlanNode, StreamPlan};
 use crate::session::Session;
 use arrow::record_batch::RecordBatch;
@@ -133,6 +134,7 @@ fn operator(
     Ok(match node.kind {
         NodeKind::Stateless(fragment) => Box::new(Stateless { fragment: plan(fragment)?, ports }),
         NodeKind::ClosedWindow(fragment) => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
+        NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, Phase::Whole, session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec)?),
     })
 }

@@ -7,9 +7,12 @@
 //! that such a row can fall into ends above it. Windows over windows keep that promise as they are aligned.
 
 pub mod admit;
+mod aggregates;
 pub mod closed_window;
 pub mod fragment;
 pub mod graph;
+mod keys;
 pub mod operator;
+mod pane;
 pub mod plan;
 pub mod session;

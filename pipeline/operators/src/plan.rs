@@ -2,8 +2,9 @@
 
 use crate::fragment::Feed;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::DFSchemaRef;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct PlanNode {
     pub inputs: Vec<Input>,
     /// What it is.
     pub kind: NodeKind,
+    /// Why no operator with a smaller state serves; empty if none is wanted.
+    pub reason: String,
 }
 
 /// Where a port reads from.
@@ -45,8 +48,61 @@ pub enum NodeKind {
     Stateless(FragmentPlan),
     /// Any SQL inside a window; each input has a last column [`CLOSES_AT`] that the fragment does not see.
     ClosedWindow(FragmentPlan),
+    /// Aggregates of groups whose keys hold a window; each input has a last column [`CLOSES_AT`].
+    Pane(PaneSpec),
     /// Session assignment.
     Session(SessionSpec),
+}
+
+/// `GROUP BY` a window and keys.
+#[derive(Debug, Clone)]
+pub struct PaneSpec {
+    /// Columns of the rows, less [`CLOSES_AT`].
+    pub input: DFSchemaRef,
+    /// Group keys over the rows, and what each is.
+    pub keys: Vec<(Expr, KeyRole)>,
+    /// Aggregate functions over the rows.
+    pub aggregates: Vec<Expr>,
+    /// The windows.
+    pub panes: Panes,
+    /// Columns that come out: keys, then aggregates.
+    pub schema: SchemaRef,
+}
+
+/// What a group key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRole {
+    /// One of many values in a window.
+    Key,
+    /// The same for all rows of a pane: bounds of a tumbling window.
+    OfPane,
+    /// Start of the window, which the operator knows.
+    Start,
+    /// End of the window, which the operator knows.
+    End,
+}
+
+/// How panes make windows; a pane ends at its [`CLOSES_AT`]. All in microseconds, from 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Panes {
+    /// A pane is a window.
+    Tumbling,
+    /// A window of `size` starts every `slide`; `pane` divides both.
+    Sliding {
+        /// Length of a pane.
+        pane: i64,
+        /// From start to start.
+        slide: i64,
+        /// From start to end.
+        size: i64,
+    },
+    /// A window starts every `size` and ends after each `step`, which is the length of a pane.
+    Cumulating {
+        /// Length of a pane.
+        step: i64,
+        /// Length of the longest window.
+        size: i64,
+    },
 }
 
 /// A piece of SQL over feeds, one feed per port.

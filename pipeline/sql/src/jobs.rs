@@ -45,6 +45,8 @@ pub struct CheckedJob {
     pub schema: SchemaRef,
     /// The operators that run it.
     pub plan: StreamPlan,
+    /// The same with the operators that serve all shapes only: slower, and a check of the faster ones.
+    pub reference: StreamPlan,
     /// The same SQL over rows in hand.
     pub twin: BatchTwin,
     /// Rows on which an expression failed, so far.
@@ -226,19 +228,20 @@ fn check(
         let used = streams_of(&plan, catalog)?;
         let optimized = optimize(&plan, &state)?;
         let origin = spec.sinks.iter().any(|sink| sink.scheme == "kafka");
-        let lowered = lower::lower(&optimized, &used, origin, &state)?;
+        let lowered = lower::lower(&optimized, &used, origin, true, &state)?;
+        let reference = lower::lower(&optimized, &used, origin, false, &state)?;
         let twin = BatchTwin::new(plan, state);
         can_run(&lowered, &twin)?;
-        Ok((twin, used, lowered))
+        Ok((twin, used, lowered, reference))
     });
-    let (twin, streams, lowered) =
+    let (twin, streams, lowered, reference) =
         planned.map_err(|error| located(finding::of_error(&statement, &error), &statement))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref())?;
-    Ok(CheckedJob { spec, streams, schema, plan: lowered, twin, errors })
+    Ok(CheckedJob { spec, streams, schema, plan: lowered, reference, twin, errors })
 }
 
 fn session_with(errors: &ExpressionErrors, catalog: &Catalog, tables: &Tables) -> PlanResult<SessionState> {

@@ -11,7 +11,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use citystream_model::Diagnostic;
 use citystream_model::time::{Micros, micros};
-use citystream_operators::plan::{Input, NodeKind};
+use citystream_operators::plan::{Input, NodeKind, StreamPlan};
 use citystream_sql::CheckedJob;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -45,11 +45,11 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
         Err(findings) => return Ok(Verdict::Refused(findings)),
     };
     let names: Vec<&str> = case.world.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let stream = |number: u64| {
+    let stream = |number: u64, plan: &StreamPlan| {
         let arrival = arrival::generate(&mut case.rng(number), &case.records);
-        run::stream(&job, &names, &case.records, &arrival).map_err(|error| format!("stream run {number}: {error}"))
+        run::stream(&job, plan, &names, &case.records, &arrival).map_err(|error| format!("stream run {number}: {error}"))
     };
-    let outcome = stream(1)?;
+    let outcome = stream(1, &job.plan)?;
     accounts(case, &job, &names, &outcome)?;
     let columns = job.schema.fields().len();
     let streamed = render(&outcome.batches(), columns);
@@ -57,11 +57,13 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     let twin = twin(&job, &outcome, &mut case.rng(2))?;
     same("stream", &streamed, "batch", &render(&twin, columns))?;
     finality(case, &job, &outcome)?;
-    let again = stream(3)?;
+    let again = stream(3, &job.plan)?;
     same("stream", &streamed, "stream in other pieces", &render(&again.batches(), columns))?;
     if again.late != outcome.late {
         return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
     }
+    let slow = stream(4, &job.reference)?;
+    same("stream", &streamed, "stream through closed windows", &render(&slow.batches(), columns))?;
     Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len() })
 }
 

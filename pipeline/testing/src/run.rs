@@ -11,6 +11,7 @@ use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Diagnostic, Result};
 use citystream_operators::admit::{Gate, Verdict};
 use citystream_operators::graph::Graph;
+use citystream_operators::plan::StreamPlan;
 use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,14 +84,14 @@ pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<
     Ok(jobs.remove(0))
 }
 
-/// Runs `job` over `records[stream][partition]` as they arrive; `names` are the streams' names.
+/// Runs `plan` of `job` over `records[stream][partition]` as they arrive; `names` are the streams' names.
 ///
 /// # Errors
 /// What the engine reports.
-pub fn stream(job: &CheckedJob, names: &[&str], records: &[Vec<Vec<Raw>>], arrival: &[Piece]) -> Result<Outcome> {
+pub fn stream(job: &CheckedJob, plan: &StreamPlan, names: &[&str], records: &[Vec<Vec<Raw>>], arrival: &[Piece]) -> Result<Outcome> {
     let place = |stream: &str| names.iter().position(|name| *name == stream).expect("a stream of the world");
     let inputs: Vec<usize> = job.streams.iter().map(|stream| place(&stream.name)).collect();
-    let mut graph = Graph::build(job.plan.clone(), inputs.len())?;
+    let mut graph = Graph::build(plan.clone(), inputs.len())?;
     let gate = |(at, world): (usize, &usize)| {
         let partitions = 0..i32::try_from(records[*world].len()).expect("few partitions");
         Gate::new(job.streams[at].out_of_order, job.spec.lateness, partitions)

@@ -41,6 +41,27 @@ enum Kind {
     },
 }
 
+/// Windows that overlap, made of panes that do not; all in microseconds, from 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// A window of `size` starts every `slide`.
+    Hop {
+        /// Length of a pane: the largest that divides both.
+        pane: i64,
+        /// From start to start.
+        slide: i64,
+        /// From start to end.
+        size: i64,
+    },
+    /// A window starts every `size` and ends after each `step`.
+    Cumulate {
+        /// Length of a pane.
+        step: i64,
+        /// Length of the longest window.
+        size: i64,
+    },
+}
+
 // === impl WindowSpec ===
 
 impl WindowSpec {
@@ -100,6 +121,17 @@ impl WindowSpec {
     /// True when each row is in exactly one window.
     pub fn is_tumble(&self) -> bool {
         matches!(self.kind, Kind::Tumble(_))
+    }
+
+    /// How panes of one length make up these windows; `None` for tumbling windows, and for those of a calendar.
+    pub fn overlap(&self) -> Option<Overlap> {
+        match self.kind {
+            Kind::HopFixed { slide, size } => Some(Overlap::Hop { pane: gcd(slide, size), slide, size }),
+            Kind::Cumulate { step: Grid::Fixed { step }, size: Grid::Fixed { step: size } } => {
+                Some(Overlap::Cumulate { step, size })
+            }
+            Kind::Tumble(_) | Kind::HopSteps { .. } | Kind::Cumulate { .. } => None,
+        }
     }
 
     /// The grid on which windows start; a cumulating window starts every `size`.
@@ -191,6 +223,10 @@ fn cumulate(step: Grid, size: Grid, at: Micros, out: &mut Vec<(Micros, Micros)>)
         out.push((start, end));
     }
     Some(())
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// How many steps a size has; `None` when it is not a multiple.

@@ -1,15 +1,26 @@
 //! `GROUP BY` and `DISTINCT`: a group is final when a window in its key has closed.
 
 use crate::finding::{Finding, place_of};
-use crate::plan::columns::{Facts, facts_of_keys, first_close, settle};
+use crate::plan::columns::{self, ClosingKeys, Facts, Keys, Role, facts_of_keys, first_close, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
+use crate::plan::slide::{Bound, Sliding};
+use citystream_functions::{Overlap, Sensitivity, order_sensitivity};
+use citystream_operators::plan::{KeyRole, NodeKind, PaneSpec, Panes};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
 
-/// Lowers an aggregate over a stream to a `ClosedWindow`.
+/// Lowers an aggregate over a stream: to panes, or to a `ClosedWindow` where they cannot serve.
 pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Result<Piece> {
+    let kept = keeps_rows(aggregate);
+    if lowering.fast
+        && kept.is_none()
+        && let Some(sliding) = Sliding::below(aggregate, &|plan| Ok(!lowering.has_stream(plan)?))?
+        && let Some(piece) = windows_of_panes(lowering, aggregate, sliding)?
+    {
+        return Ok(piece);
+    }
     let piece = lowering.piece(&aggregate.input)?;
     let at = place_of(&aggregate.group_expr).or_else(|| place_of(&aggregate.aggr_expr));
     if matches!(aggregate.group_expr[..], [Expr::GroupingSet(_)]) {
@@ -27,15 +38,113 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     let mut facts: Facts = keys.iter().map(|(_, fact)| fact.clone()).collect();
     settle(&mut facts, &closing, |at| closing.iter().any(|(key, _)| *key == keys[at].0));
     facts.resize(aggregate.schema.fields().len(), None);
+    // The same keys, as the columns that come out.
+    let position = |key: &Expr| keys.iter().position(|(known, _)| known == key);
+    let closed: Vec<_> = closing
+        .iter()
+        .filter_map(|(key, fact)| position(key).map(|at| (out_column(aggregate, at), fact.clone())))
+        .collect();
+    let kept = kept.or_else(|| by_instant(&closing));
+    if lowering.fast && kept.is_none() {
+        let roles = roles(&keys, &closing);
+        let node = pane(aggregate, roles, Panes::Tumbling);
+        let input = lowering.cut(piece, &aggregate.input.schema().clone(), Some(closes_at))?;
+        return lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed));
+    }
     let input = (piece, Arc::clone(aggregate.input.schema()), closes_at);
     let build = |inputs: Vec<LogicalPlan>| {
         let plan = LogicalPlan::Aggregate(aggregate.clone());
         plan.with_new_exprs(aggregate.group_expr.iter().chain(&aggregate.aggr_expr).cloned().collect(), inputs)
     };
-    // The same keys, as the columns that come out.
-    let position = |key: &Expr| keys.iter().position(|(known, _)| known == key);
-    let column = |at: usize| Expr::from(aggregate.schema.qualified_field(at));
-    let closed: Vec<_> =
-        closing.iter().filter_map(|(key, fact)| position(key).map(|at| (column(at), fact.clone()))).collect();
-    lowering.closed_window("aggregate", vec![input], build, facts, first_close(&closed))
+    let reason = kept.unwrap_or_default();
+    lowering.closed_window("aggregate", reason, vec![input], build, facts, first_close(&closed))
+}
+
+/// Lowers an aggregate whose rows go into panes, of which the operator makes windows.
+fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding: Sliding) -> Result<Option<Piece>> {
+    let piece = lowering.piece(&sliding.input)?;
+    let fact = |key: &Expr| columns::known(key, piece.plan.schema(), &piece.facts);
+    let bounds = aggregate.group_expr.iter().map(|key| sliding.bound(key));
+    let keys: Vec<(&Expr, Option<Bound>)> = aggregate.group_expr.iter().zip(bounds).collect();
+    // A bound of an inner window among the keys may close a group before the outer window ends.
+    if keys.iter().any(|(key, bound)| bound.is_none() && fact(key).is_some_and(|fact| fact.is_bound())) {
+        return Ok(None);
+    }
+    let end_of_pane = keys.iter().filter(|(_, bound)| bound.is_some()).find_map(|(key, _)| fact(key)?.closes_at(key));
+    let Some(end_of_pane) = end_of_pane else { return Ok(None) };
+    let [start, end] = columns::of_window(&sliding.spec, lowering.next_window());
+    let mut facts: Facts = Vec::new();
+    let mut roles = Vec::new();
+    for (key, bound) in &keys {
+        let (known, role) = match bound {
+            Some(Bound::Start) => (Some(start.clone()), KeyRole::Start),
+            Some(Bound::End) => (Some(end.clone()), KeyRole::End),
+            None => (
+                fact(key).map(|mut fact| {
+                    fact.role = Role::Label;
+                    fact
+                }),
+                KeyRole::Key,
+            ),
+        };
+        facts.push(known);
+        roles.push(((*key).clone(), role));
+    }
+    let closed: Vec<_> = facts
+        .iter()
+        .enumerate()
+        .filter_map(|(at, fact)| fact.clone().map(|fact| (out_column(aggregate, at), fact)))
+        .filter(|(_, fact)| fact.is_bound())
+        .collect();
+    facts.resize(aggregate.schema.fields().len(), None);
+    let panes = match sliding.overlap {
+        Overlap::Hop { pane, slide, size } => Panes::Sliding { pane, slide, size },
+        Overlap::Cumulate { step, size } => Panes::Cumulating { step, size },
+    };
+    let node = pane(aggregate, roles, panes);
+    let input = lowering.cut(piece, aggregate.input.schema(), Some(end_of_pane))?;
+    lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed)).map(Some)
+}
+
+fn pane(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, panes: Panes) -> NodeKind {
+    NodeKind::Pane(PaneSpec {
+        input: Arc::clone(aggregate.input.schema()),
+        keys,
+        aggregates: aggregate.aggr_expr.clone(),
+        panes,
+        schema: Arc::new(aggregate.schema.as_arrow().clone()),
+    })
+}
+
+/// What each key is: the bounds of one window are the same for all rows that close together.
+fn roles(keys: &Keys, closing: &ClosingKeys) -> Vec<(Expr, KeyRole)> {
+    let mut windows = closing.iter().map(|(_, fact)| fact.window);
+    let first = windows.next().unwrap_or_default();
+    let is_one = closing.len() == 1 || (first > 0 && windows.all(|window| window == first));
+    let role = |key: &Expr| {
+        if is_one && closing.iter().any(|(known, _)| known == key) { KeyRole::OfPane } else { KeyRole::Key }
+    };
+    keys.iter().map(|(key, _)| (key.clone(), role(key))).collect()
+}
+
+/// Why a state would be as large as the rows themselves.
+fn keeps_rows(aggregate: &Aggregate) -> Option<String> {
+    let name = |expr: &Expr| match expr.clone().unalias_nested().data {
+        Expr::AggregateFunction(function) => Some(function.func.name().to_owned()),
+        _ => None,
+    };
+    let keeps = |name: &String| {
+        order_sensitivity(name) == Sensitivity::NeedsOrder && !matches!(name.as_str(), "first_value" | "last_value")
+    };
+    aggregate.aggr_expr.iter().filter_map(name).find(keeps).map(|name| format!("{name} needs all rows of its window"))
+}
+
+/// Why panes would be as many as the rows.
+fn by_instant(closing: &ClosingKeys) -> Option<String> {
+    let is_instant = closing.iter().any(|(_, fact)| fact.role == Role::EventTime);
+    is_instant.then(|| "grouped by the event time itself, so that each instant is a window".to_owned())
+}
+
+fn out_column(aggregate: &Aggregate, at: usize) -> Expr {
+    Expr::from(aggregate.schema.qualified_field(at))
 }

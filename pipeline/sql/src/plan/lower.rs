@@ -20,6 +20,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) streams: &'a [Arc<Stream>],
     /// True when a sink wants to know which record a row came from.
     pub(crate) origin: bool,
+    /// False for the operators of all shapes only, with which the faster ones are compared.
+    pub(crate) fast: bool,
     nodes: Vec<PlanNode>,
     feeds: usize,
     windows: usize,
@@ -30,9 +32,10 @@ pub(crate) fn lower(
     plan: &LogicalPlan,
     streams: &[Arc<Stream>],
     origin: bool,
+    fast: bool,
     session: &SessionState,
 ) -> Result<StreamPlan> {
-    let mut lowering = Lowering { streams, origin, nodes: Vec::new(), feeds: 0, windows: 0 };
+    let mut lowering = Lowering { streams, origin, fast, nodes: Vec::new(), feeds: 0, windows: 0 };
     let piece = lowering.piece(plan)?;
     if piece.is_table() {
         let (message, help) = if streams.is_empty() {
@@ -94,7 +97,7 @@ impl Lowering<'_> {
     }
 
     /// True when `plan` reads one of the job's streams.
-    fn has_stream(&self, plan: &LogicalPlan) -> Result<bool> {
+    pub(crate) fn has_stream(&self, plan: &LogicalPlan) -> Result<bool> {
         let mut found = false;
         plan.apply(|node| {
             found |= matches!(node, LogicalPlan::TableScan(scan) if self.stream_of(scan).is_some());
@@ -187,7 +190,7 @@ impl Lowering<'_> {
         kind: fn(FragmentPlan) -> NodeKind,
     ) -> Input {
         let (feeds, inputs) = feeds.into_iter().unzip();
-        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind: kind(FragmentPlan { plan, feeds }) });
+        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind: kind(FragmentPlan { plan, feeds }), reason: String::new() });
         Input::Node(self.nodes.len() - 1)
     }
 
@@ -200,18 +203,36 @@ impl Lowering<'_> {
         schema: &DFSchemaRef,
         facts: Facts,
     ) -> Result<Piece> {
-        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind });
+        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind, reason: String::new() });
         self.feeds += 1;
         Piece::reading(Input::Node(self.nodes.len() - 1), schema, facts, self.feeds)
+    }
+
+    /// As [`Self::operator`], for one whose rows come when windows close: `closed_at` says when they did.
+    pub(crate) fn windowed(
+        &mut self,
+        name: &str,
+        inputs: Vec<Input>,
+        kind: NodeKind,
+        schema: &DFSchemaRef,
+        facts: Facts,
+        closed_at: Option<Expr>,
+    ) -> Result<Piece> {
+        let piece = self.operator(name, inputs, kind, schema, facts)?;
+        match closed_at.filter(|_| self.origin) {
+            None => Ok(piece),
+            Some(closed_at) => closed_origin(piece, closed_at),
+        }
     }
 
     /// Adds a `ClosedWindow` that runs the plan which `build` makes of its inputs, and returns a piece that reads it.
     ///
     /// Each input is a piece, the columns that the plan reads of it, and when its rows are final; `closed_at` says of
-    /// the plan's rows when they were.
+    /// the plan's rows when they were. `reason` says why no faster operator serves.
     pub(crate) fn closed_window(
         &mut self,
         name: &str,
+        reason: String,
         inputs: Vec<(Piece, DFSchemaRef, Expr)>,
         build: impl FnOnce(Vec<LogicalPlan>) -> Result<LogicalPlan>,
         facts: Facts,
@@ -227,11 +248,12 @@ impl Lowering<'_> {
         }
         let plan = build(scans)?;
         let schema = Arc::clone(plan.schema());
-        let piece = self.operator(name, ports, NodeKind::ClosedWindow(FragmentPlan { plan, feeds }), &schema, facts)?;
-        match closed_at.filter(|_| self.origin) {
-            None => Ok(piece),
-            Some(closed_at) => closed_origin(piece, closed_at),
+        let kind = NodeKind::ClosedWindow(FragmentPlan { plan, feeds });
+        let piece = self.windowed(name, ports, kind, &schema, facts, closed_at)?;
+        if let Some(node) = self.nodes.last_mut() {
+            node.reason = reason;
         }
+        Ok(piece)
     }
 
     /// Ends the last piece: the SELECT's columns, then the hidden ones.

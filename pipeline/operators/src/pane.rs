@@ -1,0 +1,362 @@
+//! `Pane`: aggregates of windows by the clock, a state per group and pane. Serves GROUP BY and DISTINCT over `tumble`,
+//! `hop`, `cumulate`, `date_bin` and `date_trunc`.
+//!
+//! ```text
+//!   rows             panes of 1 min: a state per key        watermark 10:05, hop 1 min / 5 min
+//!   10:03:10 a  -->  10:03  a: {2, 17}  b: {1, 4}   --+
+//!   10:04:50 b  -->  10:04  b: {3, 11}              --+-->  ring: merge panes 10:00 .. 10:04  -->  a row per key
+//!   10:05:01 a  -->  10:05  a: {1, 9}   (stays open)
+//! ```
+//!
+//! It remembers a state per key for each open pane, and for each closed one that an open window still needs; it forgets
+//! a pane when the last window over it has closed. Its work is in two phases where several shards read one stream: each
+//! shard puts out states of closed panes (`Partial`), one operator per share of the keys puts them together (`Final`).
+
+use crate::aggregates::{Aggregates, Arguments, Groups, failed};
+use crate::keys::KeyDict;
+use crate::operator::Operator;
+use crate::plan::{KeyRole, PaneSpec, Panes};
+use arrow::array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use citystream_model::time::{Micros, Watermark, format_time};
+use citystream_model::{Error, Result};
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use ring::Ring;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use windows::{Window, Windows};
+
+mod ring;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+/// Small windows that close together come out together, up to so many rows.
+const ROWS_PER_BATCH: usize = 8_192;
+
+/// What goes in and what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Rows in, results out.
+    Whole,
+    /// Rows in, states of closed panes out.
+    Partial,
+    /// States in, results out.
+    Final,
+}
+
+/// See the module's description.
+pub(crate) struct Pane {
+    // PROPERTIES
+    phase: Phase,
+    roles: Vec<KeyRole>,
+    /// Keys that rows differ in, and those that all rows of a pane share.
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    shared: Vec<Arc<dyn PhysicalExpr>>,
+    aggregates: Aggregates,
+    panes: Panes,
+    /// `None` when a pane is a window.
+    windows: Option<Windows>,
+    schema: SchemaRef,
+    // STATES
+    dict: KeyDict,
+    /// Panes that rows may still come for, by the watermark that closes them.
+    open: BTreeMap<Micros, Open>,
+    ring: Ring,
+    /// The window after the last one that was put out.
+    next: Option<Window>,
+    watermark: Watermark,
+    // METRICS
+    /// Bytes of open panes.
+    open_bytes: usize,
+    ring_bytes: usize,
+}
+
+struct Open {
+    groups: Groups,
+    /// Values of the keys that all rows share.
+    shared: Vec<ScalarValue>,
+    bytes: usize,
+}
+
+/// One batch, taken apart.
+struct Input {
+    keys: Vec<ArrayRef>,
+    shared: Vec<ArrayRef>,
+    values: Values,
+}
+
+enum Values {
+    Rows(Arguments),
+    States(Vec<ArrayRef>),
+}
+
+// === impl Pane ===
+
+impl Pane {
+    /// Plans the operator.
+    pub(crate) fn plan(spec: &PaneSpec, phase: Phase, session: &SessionState) -> Result<Self> {
+        let context = PhysicalPlanningContext::default();
+        let plan = |expr| create_physical_expr(expr, &spec.input, session.execution_props(), &context);
+        let of_role = |role: KeyRole| {
+            let exprs = spec.keys.iter().filter(|(_, of)| *of == role).map(|(expr, _)| plan(expr));
+            exprs.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
+        };
+        let aggregates = Aggregates::plan(&spec.aggregates, &spec.input, session)?;
+        let schema = match phase {
+            Phase::Partial => partial_schema(spec, &aggregates),
+            Phase::Whole | Phase::Final => Arc::clone(&spec.schema),
+        };
+        Ok(Self {
+            phase,
+            roles: spec.keys.iter().map(|(_, role)| *role).collect(),
+            keys: of_role(KeyRole::Key)?,
+            shared: of_role(KeyRole::OfPane)?,
+            dict: KeyDict::new(Arc::new(Schema::new(key_fields(spec, KeyRole::Key))))?,
+            windows: if phase == Phase::Partial { None } else { Windows::of(spec.panes) },
+            panes: spec.panes,
+            aggregates,
+            schema,
+            open: BTreeMap::new(),
+            ring: Ring::default(),
+            next: None,
+            watermark: Watermark::NONE,
+            open_bytes: 0,
+            ring_bytes: 0,
+        })
+    }
+
+    fn input(&self, batch: &RecordBatch) -> Result<Input> {
+        if self.phase == Phase::Final {
+            let mut columns = batch.columns().iter().cloned();
+            let keys = columns.by_ref().take(self.keys.len()).collect();
+            let shared = columns.by_ref().take(self.shared.len()).collect();
+            return Ok(Input { keys, shared, values: Values::States(columns.collect()) });
+        }
+        let rows = batch.num_rows();
+        let values = |exprs: &[Arc<dyn PhysicalExpr>]| {
+            let values = exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(rows));
+            values.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
+        };
+        let (keys, shared) = (values(&self.keys)?, values(&self.shared)?);
+        Ok(Input { keys, shared, values: Values::Rows(self.aggregates.arguments(batch)?) })
+    }
+
+    /// Adds `rows` of a batch, or all of them, to the pane that closes at `closes_at`.
+    fn add(&mut self, closes_at: Micros, input: &Input, numbers: &[usize], rows: Option<&UInt32Array>) -> Result<()> {
+        if closes_at <= self.watermark.0 {
+            return Err(Error::internal("a row came after its window had closed")
+                .with("closes_at", format_time(closes_at))
+                .with("watermark", self.watermark));
+        }
+        if !self.open.contains_key(&closes_at) {
+            let first = rows.map_or(0, |rows| rows.value(0) as usize);
+            let shared = input.shared.iter().map(|column| ScalarValue::try_from_array(column, first));
+            let shared = shared.collect::<Result<_, _>>().map_err(failed)?;
+            self.open.insert(closes_at, Open { groups: self.aggregates.groups()?, shared, bytes: 0 });
+        }
+        let Some(pane) = self.open.get_mut(&closes_at) else { return Ok(()) };
+        let known = pane.groups.numbers().len();
+        let places = match rows {
+            None => pane.groups.place(numbers, self.dict.len()),
+            Some(rows) => {
+                let some: Vec<usize> = rows.values().iter().map(|row| numbers[*row as usize]).collect();
+                pane.groups.place(&some, self.dict.len())
+            }
+        };
+        self.dict.hold(&pane.groups.numbers()[known..]);
+        match (&input.values, rows) {
+            (Values::Rows(values), None) => pane.groups.update(values, &places)?,
+            (Values::Rows(values), Some(rows)) => pane.groups.update(&values.of_rows(rows)?, &places)?,
+            (Values::States(states), None) => pane.groups.merge(&self.aggregates, states, &places)?,
+            (Values::States(states), Some(rows)) => {
+                let states = states.iter().map(|column| arrow::compute::take(column, rows, None));
+                let states = states.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
+                pane.groups.merge(&self.aggregates, &states, &places)?;
+            }
+        }
+        let bytes = pane.groups.bytes();
+        self.open_bytes = self.open_bytes - pane.bytes + bytes;
+        pane.bytes = bytes;
+        Ok(())
+    }
+
+    /// Takes out the first open pane that closes at or before `time`.
+    fn close(&mut self, time: Micros) -> Option<(Micros, Open)> {
+        let first = self.open.first_entry().filter(|pane| *pane.key() <= time)?;
+        let (closes_at, pane) = first.remove_entry();
+        self.open_bytes -= pane.bytes;
+        self.dict.release(pane.groups.numbers());
+        Some((closes_at, pane))
+    }
+
+    /// Results of one window, or states of one pane.
+    fn rows(
+        &mut self,
+        keys: &[u32],
+        shared: &[ScalarValue],
+        window: Option<Window>,
+        values: Vec<ArrayRef>,
+    ) -> Result<RecordBatch> {
+        let rows = keys.len();
+        let (mut keys, mut shared) = (self.dict.keys(keys)?.into_iter(), shared.iter());
+        let bound = |time: Option<Micros>| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from_value(time.unwrap_or_default(), rows))
+        };
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        let key = |role: &KeyRole| match role {
+            KeyRole::Key => keys.next().ok_or_else(|| Error::internal("a window lacks a key")),
+            KeyRole::OfPane => {
+                let value = shared.next().ok_or_else(|| Error::internal("a window lacks a bound"))?;
+                value.to_array_of_size(rows).map_err(failed)
+            }
+            KeyRole::Start => Ok(bound(window.map(|window| window.start))),
+            KeyRole::End => Ok(bound(window.map(|window| window.end))),
+        };
+        if self.phase == Phase::Partial {
+            // As `partial_schema` has it, which is how the other phase reads it.
+            let roles = [vec![KeyRole::Key; self.keys.len()], vec![KeyRole::OfPane; self.shared.len()]].concat();
+            columns.extend(roles.iter().map(key).collect::<Result<Vec<_>>>()?);
+        } else {
+            columns.extend(self.roles.iter().map(key).collect::<Result<Vec<_>>>()?);
+        }
+        columns.extend(values);
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|error| Error::internal("result of a window").caused_by(error))
+    }
+
+    /// Puts out every pane that closes at or before the watermark.
+    fn close_panes(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        while let Some((closes_at, mut pane)) = self.close(self.watermark.0) {
+            let numbers = pane.groups.numbers().to_vec();
+            let values = if self.phase == Phase::Partial {
+                let mut states = pane.groups.seal()?.states;
+                states.push(Arc::new(Int64Array::from_value(closes_at, numbers.len())));
+                states
+            } else {
+                pane.groups.results()?
+            };
+            let rows = self.rows(&numbers, &pane.shared, None, values)?;
+            out.push(rows);
+        }
+        Ok(())
+    }
+
+    /// Puts out every window that ends at or before the watermark.
+    fn close_windows(&mut self, windows: Windows, pane: Micros, out: &mut Vec<RecordBatch>) -> Result<()> {
+        loop {
+            let oldest = self.ring.oldest().or_else(|| self.open.keys().next().map(|closes_at| closes_at - pane));
+            let Some(oldest) = oldest else { break };
+            // Windows that no pane lies in are skipped.
+            let first = windows.first_behind(oldest);
+            let window = self.next.filter(|next| next.end >= first.end).unwrap_or(first);
+            if window.end > self.watermark.0 {
+                break;
+            }
+            while let Some((closes_at, closed)) = self.close(window.end) {
+                self.ring.push(closes_at - pane, closed.groups.seal()?, &self.aggregates, &mut self.dict)?;
+            }
+            self.ring.drop_before(window.start, &self.aggregates, &mut self.dict)?;
+            if let Some(mut groups) = self.ring.total(&self.aggregates, &self.dict)? {
+                let values = groups.results()?;
+                let rows = self.rows(groups.numbers(), &[], Some(window), values)?;
+                out.push(rows);
+            }
+            let next = windows.after(window);
+            self.ring.drop_before(next.start, &self.aggregates, &mut self.dict)?;
+            self.next = Some(next);
+        }
+        Ok(())
+    }
+
+    /// Forgets keys that no pane has.
+    fn sweep(&mut self) -> Result<()> {
+        if let Some(moved) = self.dict.sweep()? {
+            let keys = self.dict.len();
+            self.open.values_mut().for_each(|pane| pane.groups.renumber(&moved, keys));
+            self.ring.renumber(&moved);
+        }
+        Ok(())
+    }
+}
+
+impl Operator for Pane {
+    fn on_batch(&mut self, _: usize, mut batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
+        let closes_at = batch.remove_column(batch.num_columns() - 1);
+        let closes_at = closes_at.as_any().downcast_ref::<Int64Array>().filter(|column| column.null_count() == 0);
+        let closes_at = closes_at.ok_or_else(|| Error::internal("a row without a closing time"))?.values();
+        let Some(&first) = closes_at.first() else { return Ok(()) };
+        let input = self.input(&batch)?;
+        let mut numbers = Vec::with_capacity(batch.num_rows());
+        self.dict.intern(&input.keys, batch.num_rows(), &mut numbers)?;
+        if closes_at.iter().all(|&other| other == first) {
+            return self.add(first, &input, &numbers, None);
+        }
+        let mut rows: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
+        for (row, &closes_at) in (0u32..).zip(closes_at) {
+            rows.entry(closes_at).or_default().push(row);
+        }
+        for (closes_at, rows) in rows {
+            self.add(closes_at, &input, &numbers, Some(&UInt32Array::from(rows)))?;
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        let mut results = Vec::new();
+        match (self.windows, self.panes) {
+            (Some(windows), Panes::Sliding { pane, .. } | Panes::Cumulating { step: pane, .. }) => {
+                self.close_windows(windows, pane, &mut results)?;
+            }
+            _ => self.close_panes(&mut results)?,
+        }
+        if !results.is_empty() {
+            self.ring_bytes = self.ring.bytes();
+            self.sweep()?;
+        }
+        gather(&results, out)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.dict.bytes() + self.open_bytes + self.ring_bytes
+    }
+
+    fn open_windows(&self) -> usize {
+        self.open.len() + self.ring.len()
+    }
+}
+
+/// Puts small batches together: what follows costs as much for a row as for a thousand.
+fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Result<()> {
+    let (mut from, mut rows) = (0, 0);
+    for (at, batch) in batches.iter().enumerate() {
+        rows += batch.num_rows();
+        if rows >= ROWS_PER_BATCH || at + 1 == batches.len() {
+            let together = concat_batches(&batch.schema(), &batches[from..=at]);
+            out.push(together.map_err(|error| Error::internal("results of windows").caused_by(error))?);
+            (from, rows) = (at + 1, 0);
+        }
+    }
+    Ok(())
+}
+
+fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
+    let keys = spec.keys.iter().zip(spec.schema.fields()).filter(|((_, of), _)| *of == role);
+    keys.map(|(_, field)| field.as_ref().clone()).collect()
+}
+
+/// Keys, shared keys, states, closing time.
+fn partial_schema(spec: &PaneSpec, aggregates: &Aggregates) -> SchemaRef {
+    let mut fields = key_fields(spec, KeyRole::Key);
+    fields.extend(key_fields(spec, KeyRole::OfPane));
+    fields.extend(aggregates.state_fields());
+    fields.push(Field::new(crate::plan::CLOSES_AT, DataType::Int64, false));
+    Arc::new(Schema::new(fields))
+}
