@@ -22,7 +22,7 @@ mod write;
 
 pub use encode::{EncodedRow, RowEncoder};
 
-use crate::record::{MAX_COLUMN_BYTES, Record};
+use crate::record::{MAX_COLUMN_BYTES, RecordRef, Records};
 use crate::reject::{Reject, repeated};
 use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -72,7 +72,7 @@ impl Decoder {
     ///
     /// An error is never about a single record: the stream's declaration was not checked, or the records together
     /// are too many for one batch (`Resource`; decode fewer at once).
-    pub fn decode(&self, partition: Partition, records: &[Record], now: Micros) -> Result<Decoded> {
+    pub fn decode(&self, partition: Partition, records: &Records, now: Micros) -> Result<Decoded> {
         let plan =
             self.plan.as_ref().map_err(|found| Error::internal(found.clone()).with("stream", &self.stream.name))?;
         self.check_size(records)?;
@@ -80,12 +80,12 @@ impl Decoder {
         let mut scratch = Scratch::default();
         let (mut kept, mut event_times) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
         let (mut rejects, mut tombstones) = (Vec::new(), 0);
-        for record in records {
-            let Some(value) = &record.value else {
+        for record in records.iter() {
+            let Some(value) = record.value else {
                 tombstones += 1;
                 continue;
             };
-            match plan.read(record, value, now, &mut scratch) {
+            match plan.read(&record, value, now, &mut scratch) {
                 Ok(event_time) => {
                     for (builder, cell) in builders.iter_mut().zip(&scratch.cells) {
                         builder.append(cell)?;
@@ -95,7 +95,7 @@ impl Decoder {
                 }
                 Err(refusal) => {
                     let (reason, detail) = (refusal.reason, refusal.detail);
-                    rejects.push(Reject { partition, record: record.clone(), reason, detail });
+                    rejects.push(Reject { partition, record: record.to_owned(), reason, detail });
                 }
             }
         }
@@ -107,15 +107,15 @@ impl Decoder {
         self.stream.columns.iter().map(|column| ColumnBuilder::new(&column.data_type, rows)).collect()
     }
 
-    fn batch(&self, builders: Vec<ColumnBuilder>, partition: Partition, kept: &[&Record]) -> Result<RecordBatch> {
+    fn batch(&self, builders: Vec<ColumnBuilder>, partition: Partition, kept: &[RecordRef<'_>]) -> Result<RecordBatch> {
         let declared = builders.into_iter().map(ColumnBuilder::finish);
         let hidden: [ArrayRef; 6] = [
             repeated(&self.stream.topic, kept.len()),
             Arc::new(Int32Array::from_value(partition, kept.len())),
             Arc::new(kept.iter().map(|record| Some(record.offset)).collect::<Int64Array>()),
             Arc::new(kept.iter().map(|record| Some(record.timestamp)).collect::<TimestampMicrosecondArray>()),
-            Arc::new(kept.iter().map(|record| record.key.as_deref()).collect::<BinaryArray>()),
-            Arc::new(kept.iter().map(|record| Some(headers::text(&record.headers))).collect::<StringArray>()),
+            Arc::new(kept.iter().map(|record| record.key).collect::<BinaryArray>()),
+            Arc::new(kept.iter().map(|record| Some(headers::text(record.headers))).collect::<StringArray>()),
         ];
         let columns = declared.chain(hidden).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
@@ -123,12 +123,9 @@ impl Decoder {
     }
 
     /// Refuses what Arrow's 32-bit offsets cannot hold, before a builder would panic.
-    fn check_size(&self, records: &[Record]) -> Result<()> {
-        let sizes = records.iter().map(|record| {
-            let bytes = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-            bytes(&record.key) + bytes(&record.value) + headers::most_bytes(&record.headers)
-        });
-        let bytes = sizes.sum::<usize>().max(records.len().saturating_mul(self.stream.topic.len()));
+    fn check_size(&self, records: &Records) -> Result<()> {
+        let headers: usize = records.iter().map(|record| headers::most_bytes(record.headers)).sum();
+        let bytes = (records.byte_len() + headers).max(records.len().saturating_mul(self.stream.topic.len()));
         if bytes <= MAX_COLUMN_BYTES {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use super::cell::{Cell, Kind, Token};
 use super::headers;
 use super::time::{TimeRules, in_range};
 use super::tree::{Found, MAX_DEPTH, Tree, is_too_deep};
-use crate::record::Record;
+use crate::record::RecordRef;
 use crate::reject::{MAX_DETAIL_BYTES, Reason, shortened};
 use arrow::datatypes::DataType;
 use citystream_model::stream::{self, Column, Path, Stream, TimeFormat};
@@ -87,7 +87,7 @@ impl Plan {
     /// Reads one record into the cells of `scratch` and gives its event time.
     pub(super) fn read<'a>(
         &self,
-        record: &'a Record,
+        record: &RecordRef<'a>,
         value: &'a [u8],
         now: Micros,
         scratch: &mut Scratch<'a>,
@@ -150,7 +150,7 @@ impl ColumnPlan {
         })
     }
 
-    fn read<'a>(&self, record: &'a Record, found: &[Found<'a>], times: &TimeRules) -> Result<Cell<'a>, Refusal> {
+    fn read<'a>(&self, record: &RecordRef<'a>, found: &[Found<'a>], times: &TimeRules) -> Result<Cell<'a>, Refusal> {
         let token = match self.find(record, found)? {
             Found::Missing if self.required => return Err(self.refuse(Reason::MissingColumn, "nothing")),
             Found::Null if self.required => return Err(self.refuse(Reason::NullColumn, "null")),
@@ -171,11 +171,11 @@ impl ColumnPlan {
         })
     }
 
-    fn find<'a>(&self, record: &'a Record, found: &[Found<'a>]) -> Result<Found<'a>, Refusal> {
+    fn find<'a>(&self, record: &RecordRef<'a>, found: &[Found<'a>]) -> Result<Found<'a>, Refusal> {
         let bytes = match &self.place {
             Place::Body(node) => return Ok(found.get(*node).copied().unwrap_or(Found::Missing)),
-            Place::Key => record.key.as_deref().map(Some),
-            Place::Header(name) => headers::last(&record.headers, name),
+            Place::Key => record.key.map(Some),
+            Place::Header(name) => headers::last(record.headers, name),
         };
         match bytes {
             None => Ok(Found::Missing),

@@ -4,7 +4,7 @@
 //! The reference reads numbers through `f64`, so the generated ones have at most 15 digits.
 
 use super::Decoder;
-use super::tests::{NOW, column, decoded_bytes, record, stream, time_column};
+use super::tests::{NOW, column, decoded_bytes, record, records, stream, time_column};
 use crate::reject::Reason;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
@@ -28,7 +28,7 @@ proptest! {
             Err(Refused::Unread) => return Ok(()),
             Err(Refused::Because(reason)) => Err(reason),
         };
-        let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, &[record(&bytes)], NOW).unwrap();
+        let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, &records([record(&bytes)]), NOW).unwrap();
         match (expect, decoded.rejects.as_slice()) {
             (Ok(row), []) => {
                 let found: Value = serde_json::from_str(&decoded_bytes(&stream, &bytes)).unwrap();
