@@ -140,6 +140,11 @@ impl Records {
         self.bytes.len()
     }
 
+    /// True when a record has a header.
+    pub fn has_headers(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
     /// The records in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> + DoubleEndedIterator {
         (0..self.places.len()).map(|at| self.record(at))

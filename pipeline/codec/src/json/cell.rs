@@ -1,6 +1,6 @@
 //! One token -> one value of a column's type, strictly: no rounding, no number in a string, no guess.
 
-use super::number::{Below, Digits, Unfit, integer};
+use super::number::{Below, Digits, Unfit, integer, short};
 use super::time::{TimeRules, date};
 use crate::reject::Reason;
 use arrow::datatypes::DataType;
@@ -90,7 +90,10 @@ impl Kind {
                 if (min..=max).contains(&value) { Ok(Cell::Integer(value)) } else { Err(Reason::OutOfRange) }
             }
             Self::Float => number::<f32>(bare).and_then(|value| finite(value.is_finite(), Cell::Float(value))),
-            Self::Double => number::<f64>(bare).and_then(|value| finite(value.is_finite(), Cell::Double(value))),
+            Self::Double => match short(bare) {
+                Some(value) => Ok(Cell::Double(value)),
+                None => number::<f64>(bare).and_then(|value| finite(value.is_finite(), Cell::Double(value))),
+            },
             Self::Decimal { scale, limit } => {
                 let digits = Digits::parse(bare).ok_or(Reason::WrongType)?;
                 let value = digits.scaled(scale.into(), Below::Refuse).map_err(|_| Reason::OutOfRange)?;

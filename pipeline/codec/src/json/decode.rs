@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, Kind, Token};
 use super::headers;
+use super::scan;
 use super::time::{TimeRules, in_range};
 use super::tree::{Found, MAX_DEPTH, Tree, is_too_deep};
 use crate::record::RecordRef;
@@ -92,7 +93,10 @@ impl Plan {
         now: Micros,
         scratch: &mut Scratch<'a>,
     ) -> Result<Micros, Refusal> {
-        self.tree.find(body(value)?, &mut scratch.found).map_err(|error| invalid(&error))?;
+        let text = text(value)?;
+        if scan::find(&self.tree, text, &mut scratch.found).is_none() {
+            self.tree.find(body(text)?, &mut scratch.found).map_err(|error| invalid(&error))?;
+        }
         scratch.cells.clear();
         for column in &self.columns {
             scratch.cells.push(column.read(record, &scratch.found, &self.times)?);
@@ -206,15 +210,19 @@ impl Refusal {
 
 // === body ===
 
-/// The text of a value that begins as an object and is not too deep.
-fn body(value: &[u8]) -> Result<&str, Refusal> {
+/// The text of a value.
+fn text(value: &[u8]) -> Result<&str, Refusal> {
     if value.is_empty() {
         return Err(Refusal::new(Reason::EmptyValue, "value: found no bytes, expected a JSON object"));
     }
-    let text = std::str::from_utf8(value).map_err(|error| {
+    std::str::from_utf8(value).map_err(|error| {
         let detail = format!("value: found a byte that is no UTF-8 at {}, expected UTF-8", error.valid_up_to());
         Refusal::new(Reason::InvalidUtf8, &detail)
-    })?;
+    })
+}
+
+/// The text from its first brace on, if it begins as an object and is not too deep.
+fn body(text: &str) -> Result<&str, Refusal> {
     if is_too_deep(text) {
         let detail = format!("value: found objects and arrays deeper than {MAX_DEPTH}, expected at most {MAX_DEPTH}");
         return Err(Refusal::new(Reason::TooDeep, &detail));

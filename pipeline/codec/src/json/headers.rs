@@ -4,6 +4,9 @@ use crate::record::Headers;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// The text of no headers.
+pub(super) const NONE: &str = "{}";
+
 /// The last header called `name`: `None` without one, `Some(None)` if it is null.
 pub(super) fn last<'a>(headers: Headers<'a>, name: &str) -> Option<Option<&'a [u8]>> {
     headers.iter().rev().find(|(header, _)| *header == name).map(|(_, value)| value)
@@ -12,7 +15,7 @@ pub(super) fn last<'a>(headers: Headers<'a>, name: &str) -> Option<Option<&'a [u
 /// All headers as one JSON object of text by name; bytes that are no UTF-8 are replaced, the last of a name counts.
 pub(super) fn text(headers: Headers<'_>) -> Cow<'static, str> {
     if headers.is_empty() {
-        return Cow::Borrowed("{}");
+        return Cow::Borrowed(NONE);
     }
     let mut object = Map::new();
     for (name, value) in headers.iter() {

@@ -110,7 +110,7 @@ const TEXTS: [&str; 14] = [
 ];
 const NAMES: [&str; 14] = ["i", "d", "f", "t", "b", "n", "day", "o", "p", "at", "q", "x", "", "I"];
 
-fn body() -> impl Strategy<Value = String> {
+pub(super) fn body() -> impl Strategy<Value = String> {
     let good = Just(r#""i":1,"at":"2025-12-31T23:00:00Z""#.to_owned());
     let fields = prop::collection::vec(field(), 0..8).prop_map(|fields| fields.join(","));
     (prop_oneof![4 => good, 1 => Just(String::new())], fields, any::<bool>()).prop_map(|(good, fields, first)| {
