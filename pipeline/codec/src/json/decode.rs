@@ -97,9 +97,10 @@ impl Plan {
         if scan::find(&self.tree, text, &mut scratch.found).is_none() {
             self.tree.find(body(text)?, &mut scratch.found).map_err(|error| invalid(&error))?;
         }
-        scratch.cells.clear();
-        for column in &self.columns {
-            scratch.cells.push(column.read(record, &scratch.found, &self.times)?);
+        let Scratch { found, cells } = scratch;
+        cells.resize(self.columns.len(), Cell::Null);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            column.read(record, found, &self.times, cell)?;
         }
         match self.event_time {
             EventTime::Record => {
@@ -154,11 +155,21 @@ impl ColumnPlan {
         })
     }
 
-    fn read<'a>(&self, record: &RecordRef<'a>, found: &[Found<'a>], times: &TimeRules) -> Result<Cell<'a>, Refusal> {
+    /// Reads the column's cell.
+    fn read<'a>(
+        &self,
+        record: &RecordRef<'a>,
+        found: &[Found<'a>],
+        times: &TimeRules,
+        cell: &mut Cell<'a>,
+    ) -> Result<(), Refusal> {
         let token = match self.find(record, found)? {
             Found::Missing if self.required => return Err(self.refuse(Reason::MissingColumn, "nothing")),
             Found::Null if self.required => return Err(self.refuse(Reason::NullColumn, "null")),
-            Found::Missing | Found::Null => return Ok(Cell::Null),
+            Found::Missing | Found::Null => {
+                *cell = Cell::Null;
+                return Ok(());
+            }
             Found::Token(token) => Token::Json(token),
             Found::Text(text) => Token::Bare(text),
             Found::Blocked(token) => {
@@ -166,7 +177,7 @@ impl ColumnPlan {
                 return Err(Refusal::column(Reason::WrongType, &self.name, &found, "an object"));
             }
         };
-        self.kind.read(token, times).map_err(|reason| {
+        self.kind.read(token, times, cell).map_err(|reason| {
             let found = match token {
                 Token::Json(token) => shortened(token, MAX_QUOTED_BYTES),
                 Token::Bare(text) => format!("\"{}\"", shortened(text, MAX_QUOTED_BYTES)),

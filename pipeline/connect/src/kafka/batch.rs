@@ -195,8 +195,7 @@ impl<'a> Message<'a> {
         unsafe { bytes(self.0.payload, self.0.len) }
     }
 
-    /// Hands each header to `look`, in their order. Asking costs about as much as the rest of a message, even without
-    /// headers.
+    /// Hands each header to `look`, in their order. Asking costs as much as the rest of a message, even without headers.
     pub(crate) fn headers(&self, mut look: impl FnMut(&str, Option<&[u8]>)) {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is alive.
