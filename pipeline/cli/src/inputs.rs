@@ -2,7 +2,7 @@
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use bytes::Bytes;
-use citystream_codec::{Decoded, Decoder, Record, RowEncoder};
+use citystream_codec::{Decoded, Decoder, Record, Records, RowEncoder};
 use citystream_model::stream::{Path as ColumnPath, Stream, TIMESTAMP, TimeFormat};
 use citystream_model::time::{MAX_EVENT_TIME, Micros};
 use citystream_model::{Error, Result};
@@ -73,7 +73,7 @@ pub(crate) fn decode_file(
     let decoder = Decoder::new(stream);
     let mut records = records.peekable();
     while records.peek().is_some() {
-        let chunk = records.by_ref().take(CHUNK).collect::<Result<Vec<_>>>()?;
+        let chunk = records.by_ref().take(CHUNK).collect::<Result<Records>>()?;
         let mut decoded = decoder.decode(0, &chunk, now)?;
         decoded.batch = with_event_time(&decoded.batch, &decoded.event_times)?;
         decoded.rejects.iter_mut().for_each(|reject| reject.record.timestamp = 0);

@@ -2,7 +2,7 @@
 
 use crate::inputs::lines;
 use bytes::Bytes;
-use citystream_codec::{Decoder, RowEncoder};
+use citystream_codec::{Decoder, RecordRef, Records, RowEncoder};
 use citystream_connect::KafkaProducer;
 use citystream_model::stream::{OFFSET, Stream};
 use citystream_model::time::{MAX_EVENT_TIME, Micros};
@@ -64,7 +64,7 @@ impl Sending<'_> {
         let chunk = if self.shuffle.is_some() { usize::MAX } else { CHUNK };
         let mut last_time = 0;
         'sending: while records.peek().is_some() && !self.stop.is_set() {
-            let records = records.by_ref().take(chunk).collect::<Result<Vec<_>>>()?;
+            let records = records.by_ref().take(chunk).collect::<Result<Records>>()?;
             for row in self.order(self.rows(&records, &mut last_time)?) {
                 let due = self.due(*first.get_or_insert(row.at), row.at, sent);
                 while let Some(wait) = due.checked_sub(started.elapsed()).filter(|wait| !wait.is_zero()) {
@@ -94,7 +94,7 @@ impl Sending<'_> {
     }
 
     /// Keys and event times of lines; a line that cannot be read is sent all the same, without a key.
-    fn rows(&self, records: &[citystream_codec::Record], last_time: &mut Micros) -> Result<Vec<Row>> {
+    fn rows(&self, records: &Records, last_time: &mut Micros) -> Result<Vec<Row>> {
         let decoded = Decoder::new(Arc::clone(self.stream)).decode(0, records, MAX_EVENT_TIME)?;
         let offsets = decoded
             .batch
@@ -110,10 +110,10 @@ impl Sending<'_> {
         };
         let known: HashMap<i64, (Option<Vec<u8>>, Micros)> =
             offsets.values().iter().copied().zip(keys.into_iter().zip(decoded.event_times)).collect();
-        let row = |record: &citystream_codec::Record| {
+        let row = |record: RecordRef<'_>| {
             let (key, at) = known.get(&record.offset).cloned().unwrap_or((None, *last_time));
             *last_time = at;
-            Row { value: record.value.clone().unwrap_or_default(), key, at }
+            Row { value: Bytes::copy_from_slice(record.value.unwrap_or_default()), key, at }
         };
         Ok(records.iter().map(row).collect())
     }

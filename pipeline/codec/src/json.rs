@@ -5,7 +5,7 @@
 //! {"lane":"A1","flow":"many"}      -->  wrong_type, column flow: found "many", expected INT
 //! ```
 //!
-//! `tree` finds the tokens of declared columns, `cell` reads each token strictly by its
+//! `tree` finds the tokens of declared columns, or `scan` does in ordinary records, `cell` reads each token strictly by its
 //! column's type (`number` and `time` know the grammars), `column` appends a row only when all of its cells are good.
 //! The other way, `encode` makes messages and `write` and `temporal` know the text of each Arrow type.
 
@@ -14,7 +14,9 @@ mod column;
 mod decode;
 mod encode;
 mod headers;
+mod hidden;
 mod number;
+mod scan;
 mod temporal;
 mod time;
 mod tree;
@@ -22,11 +24,9 @@ mod write;
 
 pub use encode::{EncodedRow, RowEncoder};
 
-use crate::record::{MAX_COLUMN_BYTES, Record};
-use crate::reject::{Reject, repeated};
-use arrow::array::{
-    ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use crate::record::{MAX_COLUMN_BYTES, RecordRef, Records};
+use crate::reject::Reject;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use citystream_model::position::Partition;
 use citystream_model::stream::Stream;
@@ -34,6 +34,7 @@ use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
 use column::ColumnBuilder;
 use decode::{Plan, Scratch};
+use hidden::Hidden;
 use std::sync::Arc;
 
 /// Reads the records of one stream, strictly: what does not fit the declaration is rejected, never guessed.
@@ -72,34 +73,37 @@ impl Decoder {
     ///
     /// An error is never about a single record: the stream's declaration was not checked, or the records together
     /// are too many for one batch (`Resource`; decode fewer at once).
-    pub fn decode(&self, partition: Partition, records: &[Record], now: Micros) -> Result<Decoded> {
+    pub fn decode(&self, partition: Partition, records: &Records, now: Micros) -> Result<Decoded> {
         let plan =
             self.plan.as_ref().map_err(|found| Error::internal(found.clone()).with("stream", &self.stream.name))?;
         self.check_size(records)?;
         let mut builders = self.builders(records.len())?;
         let mut scratch = Scratch::default();
-        let (mut kept, mut event_times) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
+        let (mut hidden, mut event_times) = (Hidden::of(records), Vec::with_capacity(records.len()));
         let (mut rejects, mut tombstones) = (Vec::new(), 0);
-        for record in records {
-            let Some(value) = &record.value else {
+        for record in records.iter() {
+            let Some(value) = record.value else {
                 tombstones += 1;
                 continue;
             };
-            match plan.read(record, value, now, &mut scratch) {
+            match plan.read(&record, value, now, &mut scratch) {
                 Ok(event_time) => {
                     for (builder, cell) in builders.iter_mut().zip(&scratch.cells) {
                         builder.append(cell)?;
                     }
-                    kept.push(record);
+                    hidden.append(&record);
                     event_times.push(event_time);
                 }
                 Err(refusal) => {
                     let (reason, detail) = (refusal.reason, refusal.detail);
-                    rejects.push(Reject { partition, record: record.clone(), reason, detail });
+                    rejects.push(Reject { partition, record: record.to_owned(), reason, detail });
                 }
             }
         }
-        let batch = self.batch(builders, partition, &kept)?;
+        let hidden = hidden.finish(&self.stream.topic, partition);
+        let columns = builders.into_iter().map(ColumnBuilder::finish).chain(hidden).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|error| Error::internal("decoded rows do not fit their schema").caused_by(error))?;
         Ok(Decoded { batch, event_times, rejects, tombstones })
     }
 
@@ -107,28 +111,11 @@ impl Decoder {
         self.stream.columns.iter().map(|column| ColumnBuilder::new(&column.data_type, rows)).collect()
     }
 
-    fn batch(&self, builders: Vec<ColumnBuilder>, partition: Partition, kept: &[&Record]) -> Result<RecordBatch> {
-        let declared = builders.into_iter().map(ColumnBuilder::finish);
-        let hidden: [ArrayRef; 6] = [
-            repeated(&self.stream.topic, kept.len()),
-            Arc::new(Int32Array::from_value(partition, kept.len())),
-            Arc::new(kept.iter().map(|record| Some(record.offset)).collect::<Int64Array>()),
-            Arc::new(kept.iter().map(|record| Some(record.timestamp)).collect::<TimestampMicrosecondArray>()),
-            Arc::new(kept.iter().map(|record| record.key.as_deref()).collect::<BinaryArray>()),
-            Arc::new(kept.iter().map(|record| Some(headers::text(&record.headers))).collect::<StringArray>()),
-        ];
-        let columns = declared.chain(hidden).collect();
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| Error::internal("decoded rows do not fit their schema").caused_by(error))
-    }
-
     /// Refuses what Arrow's 32-bit offsets cannot hold, before a builder would panic.
-    fn check_size(&self, records: &[Record]) -> Result<()> {
-        let sizes = records.iter().map(|record| {
-            let bytes = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-            bytes(&record.key) + bytes(&record.value) + headers::most_bytes(&record.headers)
-        });
-        let bytes = sizes.sum::<usize>().max(records.len().saturating_mul(self.stream.topic.len()));
+    fn check_size(&self, records: &Records) -> Result<()> {
+        let most = |record: RecordRef<'_>| headers::most_bytes(record.headers);
+        let headers = if records.has_headers() { records.iter().map(most).sum() } else { 2 * records.len() };
+        let bytes = (records.byte_len() + headers).max(records.len().saturating_mul(self.stream.topic.len()));
         if bytes <= MAX_COLUMN_BYTES {
             return Ok(());
         }

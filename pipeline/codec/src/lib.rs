@@ -12,5 +12,5 @@ pub mod record;
 pub mod reject;
 
 pub use json::{Decoded, Decoder, EncodedRow, RowEncoder};
-pub use record::Record;
+pub use record::{Headers, Record, RecordRef, Records};
 pub use reject::{Reason, Reject, rejects_batch, rejects_schema};

@@ -4,6 +4,7 @@ use crate::record::{MAX_COLUMN_BYTES, Record};
 use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use citystream_model::position::Partition;
 use citystream_model::stream::{self, Stream};
@@ -138,7 +139,8 @@ pub fn rejects_batch(stream: &Stream, job: &str, rejects: &[Reject]) -> Result<R
 
 /// A text column with the same value in each row.
 pub(crate) fn repeated(text: &str, rows: usize) -> ArrayRef {
-    Arc::new(std::iter::repeat_n(Some(text), rows).collect::<StringArray>())
+    let offsets = OffsetBuffer::from_repeated_length(text.len(), rows);
+    Arc::new(StringArray::new(offsets, Buffer::from(text.repeat(rows).into_bytes()), None))
 }
 
 /// Refuses what Arrow's 32-bit offsets cannot hold, before a builder would panic.

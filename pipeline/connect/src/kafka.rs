@@ -14,6 +14,7 @@
 //! Record times are milliseconds in Kafka and microseconds here; a record without one has 0.
 
 mod admin;
+mod batch;
 mod config;
 mod fault;
 mod gather;

@@ -6,7 +6,7 @@
 use crate::sink::{Published, Sink, SinkRows};
 use crate::source::{Source, SourceEvent};
 use arrow::array::RecordBatch;
-use citystream_codec::Record;
+use citystream_codec::{Record, Records};
 use citystream_model::Result;
 use citystream_model::position::{Offset, Partition, Positions, StartFrom};
 use citystream_model::time::Micros;
@@ -82,7 +82,7 @@ impl MemorySource {
                 }
                 StartFrom::Positions(Positions(stored)) => stored.get(partition).copied().unwrap_or(0),
             };
-            let left: Vec<Record> = records.iter().filter(|record| record.offset >= start).cloned().collect();
+            let left: Records = records.iter().filter(|record| record.offset >= start).cloned().collect();
             if !left.is_empty() {
                 source.script.push_back(SourceEvent::Records { partition: *partition, records: left });
             }

@@ -4,7 +4,7 @@
 //!  poll -> [Records p0 [7, 8]] [AtEnd p1 4] -> poll -> [AtEnd p0 9] -> ... -> [Added p2] [Records p2 [0]]
 //! ```
 
-use citystream_codec::Record;
+use citystream_codec::Records;
 use citystream_model::Result;
 use citystream_model::position::{Offset, Partition};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub enum SourceEvent {
         /// Partition that they stand in.
         partition: Partition,
         /// The records; offsets rise but may have gaps.
-        records: Vec<Record>,
+        records: Records,
     },
     /// Every record below `offset` was read and none is left for now.
     ///

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, BooleanArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use citystream_codec::{Decoder, Record, Reject};
+use citystream_codec::{Decoder, Records, Reject};
 use citystream_connect::Source;
 use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
@@ -57,7 +57,7 @@ pub struct Read {
     pub tombstones: u64,
     /// Records that were looked at.
     pub records: u64,
-    /// Bytes of their keys and values.
+    /// Bytes of their keys, values and headers.
     pub bytes: u64,
 }
 
@@ -102,19 +102,16 @@ impl Input {
     ///
     /// # Errors
     /// [`citystream_model::ErrorKind::Internal`] when Arrow refuses to build a batch.
-    pub fn read(&mut self, partition: Partition, mut records: Vec<Record>, now: Micros) -> Result<Read> {
+    pub fn read(&mut self, partition: Partition, mut records: Records, now: Micros) -> Result<Read> {
         self.gate.heard(partition);
         if let Some(until) = &self.until {
             let end = until.get(&partition).copied().unwrap_or(0);
             if records.last().is_some_and(|last| last.offset + 1 >= end) {
                 self.unfinished.remove(&partition);
             }
-            records.retain(|record| record.offset < end);
+            records.truncate_at(end);
         }
-        let size = |record: &Record| {
-            [&record.key, &record.value].into_iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>()
-        };
-        let bytes = records.iter().map(size).sum();
+        let bytes = records.byte_len() as u64;
         self.taken = (self.taken.0 + records.len(), self.taken.1 + bytes);
         let decoded = self.decoder.decode(partition, &records, now)?;
         let (records, rejects, tombstones) = (records.len() as u64, decoded.rejects, decoded.tombstones);

@@ -4,7 +4,7 @@ use crate::arrival::Piece;
 use crate::records::{Fate, Raw};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use citystream_codec::{Decoder, Record};
+use citystream_codec::{Decoder, Records};
 use citystream_model::catalog::Connectors;
 use citystream_model::job::SinkRef;
 use citystream_model::time::{Micros, Watermark};
@@ -119,7 +119,7 @@ pub fn stream(job: &CheckedJob, plan: &StreamPlan, names: &[&str], records: &[Ve
 
 /// Decodes one piece and lets its rows through the gate.
 fn admit(decoder: &Decoder, gate: &mut Gate, piece: &Piece, raw: &[Raw], outcome: &mut Outcome) -> Result<RecordBatch> {
-    let records: Vec<Record> = raw.iter().map(|raw| raw.record.clone()).collect();
+    let records: Records = raw.iter().map(|raw| raw.record.clone()).collect();
     let decoded = decoder.decode(piece.partition, &records, NOW)?;
     outcome.read += records.len() as u64;
     outcome.tombstones += decoded.tombstones;

@@ -90,7 +90,9 @@ pub(crate) fn records(topic: &str) -> BTreeMap<i32, Vec<Record>> {
         assert!(Instant::now() < deadline, "topic {topic} was not read to its end");
         for event in source.poll(10_000, Duration::from_millis(100)).unwrap() {
             match event {
-                SourceEvent::Records { partition, records } => found.entry(partition).or_default().extend(records),
+                SourceEvent::Records { partition, records } => {
+                    found.entry(partition).or_default().extend(records.to_vec())
+                }
                 SourceEvent::AtEnd { partition, .. } => drop(ended.insert(partition)),
                 _ => {}
             }

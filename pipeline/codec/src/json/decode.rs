@@ -2,9 +2,10 @@
 
 use super::cell::{Cell, Kind, Token};
 use super::headers;
+use super::scan;
 use super::time::{TimeRules, in_range};
 use super::tree::{Found, MAX_DEPTH, Tree, is_too_deep};
-use crate::record::Record;
+use crate::record::RecordRef;
 use crate::reject::{MAX_DETAIL_BYTES, Reason, shortened};
 use arrow::datatypes::DataType;
 use citystream_model::stream::{self, Column, Path, Stream, TimeFormat};
@@ -87,15 +88,19 @@ impl Plan {
     /// Reads one record into the cells of `scratch` and gives its event time.
     pub(super) fn read<'a>(
         &self,
-        record: &'a Record,
+        record: &RecordRef<'a>,
         value: &'a [u8],
         now: Micros,
         scratch: &mut Scratch<'a>,
     ) -> Result<Micros, Refusal> {
-        self.tree.find(body(value)?, &mut scratch.found).map_err(|error| invalid(&error))?;
-        scratch.cells.clear();
-        for column in &self.columns {
-            scratch.cells.push(column.read(record, &scratch.found, &self.times)?);
+        let text = text(value)?;
+        if scan::find(&self.tree, text, &mut scratch.found).is_none() {
+            self.tree.find(body(text)?, &mut scratch.found).map_err(|error| invalid(&error))?;
+        }
+        let Scratch { found, cells } = scratch;
+        cells.resize(self.columns.len(), Cell::Null);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            column.read(record, found, &self.times, cell)?;
         }
         match self.event_time {
             EventTime::Record => {
@@ -150,11 +155,21 @@ impl ColumnPlan {
         })
     }
 
-    fn read<'a>(&self, record: &'a Record, found: &[Found<'a>], times: &TimeRules) -> Result<Cell<'a>, Refusal> {
+    /// Reads the column's cell.
+    fn read<'a>(
+        &self,
+        record: &RecordRef<'a>,
+        found: &[Found<'a>],
+        times: &TimeRules,
+        cell: &mut Cell<'a>,
+    ) -> Result<(), Refusal> {
         let token = match self.find(record, found)? {
             Found::Missing if self.required => return Err(self.refuse(Reason::MissingColumn, "nothing")),
             Found::Null if self.required => return Err(self.refuse(Reason::NullColumn, "null")),
-            Found::Missing | Found::Null => return Ok(Cell::Null),
+            Found::Missing | Found::Null => {
+                *cell = Cell::Null;
+                return Ok(());
+            }
             Found::Token(token) => Token::Json(token),
             Found::Text(text) => Token::Bare(text),
             Found::Blocked(token) => {
@@ -162,7 +177,7 @@ impl ColumnPlan {
                 return Err(Refusal::column(Reason::WrongType, &self.name, &found, "an object"));
             }
         };
-        self.kind.read(token, times).map_err(|reason| {
+        self.kind.read(token, times, cell).map_err(|reason| {
             let found = match token {
                 Token::Json(token) => shortened(token, MAX_QUOTED_BYTES),
                 Token::Bare(text) => format!("\"{}\"", shortened(text, MAX_QUOTED_BYTES)),
@@ -171,11 +186,11 @@ impl ColumnPlan {
         })
     }
 
-    fn find<'a>(&self, record: &'a Record, found: &[Found<'a>]) -> Result<Found<'a>, Refusal> {
+    fn find<'a>(&self, record: &RecordRef<'a>, found: &[Found<'a>]) -> Result<Found<'a>, Refusal> {
         let bytes = match &self.place {
             Place::Body(node) => return Ok(found.get(*node).copied().unwrap_or(Found::Missing)),
-            Place::Key => record.key.as_deref().map(Some),
-            Place::Header(name) => headers::last(&record.headers, name),
+            Place::Key => record.key.map(Some),
+            Place::Header(name) => headers::last(record.headers, name),
         };
         match bytes {
             None => Ok(Found::Missing),
@@ -206,15 +221,19 @@ impl Refusal {
 
 // === body ===
 
-/// The text of a value that begins as an object and is not too deep.
-fn body(value: &[u8]) -> Result<&str, Refusal> {
+/// The text of a value.
+fn text(value: &[u8]) -> Result<&str, Refusal> {
     if value.is_empty() {
         return Err(Refusal::new(Reason::EmptyValue, "value: found no bytes, expected a JSON object"));
     }
-    let text = std::str::from_utf8(value).map_err(|error| {
+    std::str::from_utf8(value).map_err(|error| {
         let detail = format!("value: found a byte that is no UTF-8 at {}, expected UTF-8", error.valid_up_to());
         Refusal::new(Reason::InvalidUtf8, &detail)
-    })?;
+    })
+}
+
+/// The text from its first brace on, if it begins as an object and is not too deep.
+fn body(text: &str) -> Result<&str, Refusal> {
     if is_too_deep(text) {
         let detail = format!("value: found objects and arrays deeper than {MAX_DEPTH}, expected at most {MAX_DEPTH}");
         return Err(Refusal::new(Reason::TooDeep, &detail));

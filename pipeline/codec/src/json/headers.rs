@@ -1,40 +1,40 @@
 //! Headers of a record: the value of one, and all of them as the text of `_headers`.
 
-use bytes::Bytes;
+use crate::record::Headers;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Headers as a record has them.
-type Headers = [(String, Option<Bytes>)];
+/// The text of no headers.
+pub(super) const NONE: &str = "{}";
 
 /// The last header called `name`: `None` without one, `Some(None)` if it is null.
-pub(super) fn last<'a>(headers: &'a Headers, name: &str) -> Option<Option<&'a [u8]>> {
-    let (_, value) = headers.iter().rev().find(|(header, _)| header == name)?;
-    Some(value.as_deref())
+pub(super) fn last<'a>(headers: Headers<'a>, name: &str) -> Option<Option<&'a [u8]>> {
+    headers.iter().rev().find(|(header, _)| *header == name).map(|(_, value)| value)
 }
 
 /// All headers as one JSON object of text by name; bytes that are no UTF-8 are replaced, the last of a name counts.
-pub(super) fn text(headers: &Headers) -> Cow<'static, str> {
+pub(super) fn text(headers: Headers<'_>) -> Cow<'static, str> {
     if headers.is_empty() {
-        return Cow::Borrowed("{}");
+        return Cow::Borrowed(NONE);
     }
     let mut object = Map::new();
-    for (name, value) in headers {
-        let value = value.as_ref().map_or(Value::Null, |bytes| String::from_utf8_lossy(bytes).into());
-        object.insert(name.clone(), value);
+    for (name, value) in headers.iter() {
+        let value = value.map_or(Value::Null, |bytes| String::from_utf8_lossy(bytes).into());
+        object.insert(name.to_owned(), value);
     }
     Cow::Owned(Value::Object(object).to_string())
 }
 
 /// No less than the bytes of [`text`]: an escape takes at most six for one.
-pub(super) fn most_bytes(headers: &Headers) -> usize {
-    let fields = headers.iter().map(|(name, value)| 8 + 6 * (name.len() + value.as_ref().map_or(0, Bytes::len)));
+pub(super) fn most_bytes(headers: Headers<'_>) -> usize {
+    let fields = headers.iter().map(|(name, value)| 8 + 6 * (name.len() + value.map_or(0, <[u8]>::len)));
     2 + fields.sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Records;
 
     #[test]
     fn headers_are_one_object_by_name() {
@@ -46,9 +46,11 @@ mod tests {
     }
 
     fn check(headers: &[(&str, Option<&'static [u8]>)], expect: &str) {
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), value.map(Bytes::from_static))).collect();
-        assert_eq!(text(&headers), expect);
-        assert!(expect.len() <= most_bytes(&headers));
+        let mut records = Records::default();
+        records.push(0, 0, None, None);
+        headers.iter().for_each(|(name, value)| records.push_header(name, *value));
+        let headers = records.first().unwrap().headers;
+        assert_eq!(text(headers), expect);
+        assert!(expect.len() <= most_bytes(headers));
     }
 }

@@ -32,6 +32,11 @@ pub(super) enum Below {
     Cut,
 }
 
+/// So many decimal digits always make an integer that a float holds exactly.
+const SHORT: usize = 15;
+/// Powers of ten, exact.
+const POWERS: [f64; SHORT] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+
 /// Exponents beyond this give zero or overflow whatever the digits of a message are.
 const MAX_EXPONENT: i64 = 1 << 40;
 
@@ -100,6 +105,31 @@ pub(super) fn integer(token: &str) -> Option<Result<i64, Unfit>> {
     Some(scaled.and_then(|value| i64::try_from(value).map_err(|_| Unfit::Range)))
 }
 
+/// The float nearest to a number token of at most 15 digits without an exponent: digits and power of ten are exact
+/// floats, so that one division rounds once. `None` leaves all other tokens to the full grammar.
+pub(super) fn short(token: &str) -> Option<f64> {
+    let digits = token.strip_prefix('-').unwrap_or(token).as_bytes();
+    let (mut value, mut point) = (0_u64, None);
+    if digits.len() > SHORT + 1 {
+        return None;
+    }
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let whole = point.unwrap_or(digits.len());
+    let fraction = point.map_or(0, |point| digits.len() - point - 1);
+    let is_number = whole > 0 && (whole == 1 || digits[0] != b'0') && (point.is_none() || fraction > 0);
+    if !is_number || whole + fraction > SHORT {
+        return None;
+    }
+    let value = value as f64 / POWERS[fraction];
+    Some(if digits.len() < token.len() { -value } else { value })
+}
+
 /// Splits off at least one digit.
 fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -120,6 +150,7 @@ fn exponent(text: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn numbers_are_read_from_their_digits() {
@@ -158,6 +189,17 @@ mod tests {
         {
             assert_eq!(Digits::parse(token), None, "{token}");
             assert_eq!(integer(token), None, "{token}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_short_number_is_the_nearest_float(token in "-?[0-9]{0,9}[.]?[0-9]{0,9}[e.]?") {
+            let expect = Digits::parse(&token).and_then(|_| token.parse::<f64>().ok());
+            match short(&token) {
+                Some(value) => prop_assert_eq!(Some(value.to_bits()), expect.map(f64::to_bits)),
+                None => prop_assert!(expect.is_none() || token.trim_start_matches('-').len() > SHORT),
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! The reference reads numbers through `f64`, so the generated ones have at most 15 digits.
 
 use super::Decoder;
-use super::tests::{NOW, column, decoded_bytes, record, stream, time_column};
+use super::tests::{NOW, column, decoded_bytes, record, records, stream, time_column};
 use crate::reject::Reason;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
@@ -28,7 +28,7 @@ proptest! {
             Err(Refused::Unread) => return Ok(()),
             Err(Refused::Because(reason)) => Err(reason),
         };
-        let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, &[record(&bytes)], NOW).unwrap();
+        let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, &records([record(&bytes)]), NOW).unwrap();
         match (expect, decoded.rejects.as_slice()) {
             (Ok(row), []) => {
                 let found: Value = serde_json::from_str(&decoded_bytes(&stream, &bytes)).unwrap();
@@ -110,7 +110,7 @@ const TEXTS: [&str; 14] = [
 ];
 const NAMES: [&str; 14] = ["i", "d", "f", "t", "b", "n", "day", "o", "p", "at", "q", "x", "", "I"];
 
-fn body() -> impl Strategy<Value = String> {
+pub(super) fn body() -> impl Strategy<Value = String> {
     let good = Just(r#""i":1,"at":"2025-12-31T23:00:00Z""#.to_owned());
     let fields = prop::collection::vec(field(), 0..8).prop_map(|fields| fields.join(","));
     (prop_oneof![4 => good, 1 => Just(String::new())], fields, any::<bool>()).prop_map(|(good, fields, first)| {

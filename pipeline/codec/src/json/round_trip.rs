@@ -2,7 +2,7 @@
 
 use super::cell::Cell::{self, Boolean, Decimal, Double, Float, Integer, Null, Text};
 use super::column::ColumnBuilder;
-use super::tests::{NOW, column, encoded, record, stream, time_column};
+use super::tests::{NOW, column, encoded, record, records, stream, time_column};
 use super::{Decoder, RecordBatch};
 use crate::record::Record;
 use arrow::datatypes::DataType;
@@ -24,7 +24,7 @@ proptest! {
         }
         let arrays = builders.into_iter().map(ColumnBuilder::finish).collect();
         let batch = RecordBatch::try_new(stream.declared_schema(), arrays).unwrap();
-        let records: Vec<_> = encoded(&batch).iter().map(|row| record(&row.value)).collect();
+        let records = encoded(&batch).iter().map(|row| record(&row.value)).collect();
         let decoded = Decoder::new(Arc::clone(&stream)).decode(0, &records, NOW).unwrap();
         prop_assert_eq!(&decoded.rejects, &[]);
         let back = decoded.batch.project(&(0..stream.columns.len()).collect::<Vec<_>>()).unwrap();
@@ -46,7 +46,7 @@ proptest! {
             for column in stream.columns.clone() {
                 let stream = Stream { columns: vec![column], time_column: "_timestamp".to_owned(), ..stream.clone() };
                 let record = Record { key: Some(text.clone().into()), ..record(b"{}") };
-                let decoded = Decoder::new(Arc::new(stream)).decode(0, &[record], NOW).unwrap();
+                let decoded = Decoder::new(Arc::new(stream)).decode(0, &records([record]), NOW).unwrap();
                 prop_assert_eq!(decoded.batch.num_rows() + decoded.rejects.len(), 1);
             }
         }
@@ -80,7 +80,7 @@ fn columns() -> Vec<Column> {
 
 fn never_panics(values: &[Vec<u8>]) {
     let stream = stream(vec![column("a", DataType::Int8, &["a"]), column("b", DataType::Utf8, &["b", "c"])]);
-    let records: Vec<_> = values.iter().map(|value| record(value)).collect();
+    let records = values.iter().map(|value| record(value)).collect();
     let decoded = Decoder::new(Arc::new(stream)).decode(0, &records, NOW).unwrap();
     assert_eq!(decoded.batch.num_rows() + decoded.rejects.len(), values.len());
 }

@@ -1,6 +1,7 @@
 //! Records -> rows and rejects, and back.
 
 use super::*;
+use crate::record::Record;
 use crate::reject::Reason;
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
@@ -232,12 +233,12 @@ fn the_future_is_refused() {
     // The reader's clock counts too, and a record time may be out of range itself.
     let decoder = Decoder::new(Arc::new(stream));
     let late_record = Record { timestamp: NOW + 3_600_000_000, ..record(br#"{"at":"2026-01-01T00:06:00Z"}"#) };
-    let rejects = decoder.decode(0, &[late_record], NOW).unwrap().rejects;
+    let rejects = decoder.decode(0, &records([late_record]), NOW).unwrap().rejects;
     assert_eq!(rejects[0].reason, Reason::FutureTime);
     assert!(rejects[0].detail.contains("reader's clock"), "{}", rejects[0].detail);
     let by_record = Decoder::new(Arc::new(super::tests::stream(Vec::new())));
     let records = [NOW, NOW + 300_000_001, i64::MAX, i64::MIN].map(|timestamp| Record { timestamp, ..record(b"{}") });
-    let decoded = by_record.decode(0, &records, NOW).unwrap();
+    let decoded = by_record.decode(0, &self::records(records), NOW).unwrap();
     assert_eq!(decoded.event_times, [NOW]);
     let reasons: Vec<_> = decoded.rejects.iter().map(|reject| reject.reason).collect();
     assert_eq!(reasons, [Reason::FutureTime, Reason::TimeOutOfRange, Reason::TimeOutOfRange]);
@@ -254,7 +255,7 @@ fn one_bad_record_never_harms_its_neighbours() {
     }
     records[4].key = Some(Bytes::from_static(b"k"));
     records[4].headers = vec![("h".to_owned(), Some(Bytes::from_static(b"1")))];
-    let decoded = Decoder::new(Arc::clone(&stream)).decode(3, &records, NOW).unwrap();
+    let decoded = Decoder::new(Arc::clone(&stream)).decode(3, &self::records(records), NOW).unwrap();
     assert_eq!((decoded.batch.schema(), decoded.tombstones), (stream.full_schema(), 1));
     let rows: Vec<_> = encoded(&decoded.batch).into_iter().map(|row| String::from_utf8(row.value).unwrap()).collect();
     let time = r#""2026-01-01T00:00:00Z""#;
@@ -291,7 +292,7 @@ fn ten_megabytes_pass() {
     let stream = stream(vec![column("v", DataType::Utf8, &["v"])]);
     let text = "x\\n".repeat(5_000_000);
     let body = format!(r#"{{"junk":[{}1],"v":"{text}"}}"#, "[\"[\"],".repeat(1_000_000));
-    let decoded = Decoder::new(Arc::new(stream)).decode(0, &[record(body.as_bytes())], NOW).unwrap();
+    let decoded = Decoder::new(Arc::new(stream)).decode(0, &records([record(body.as_bytes())]), NOW).unwrap();
     assert_eq!(decoded.batch.column(0).as_string::<i32>().value(0).len(), 10_000_000);
 }
 
@@ -300,7 +301,7 @@ fn details_are_short() {
     let name = "é".repeat(300);
     let stream = stream(vec![column(&name, DataType::Int32, &["v"])]);
     let body = format!(r#"{{"v":"{}"}}"#, "x".repeat(10_000));
-    let decoded = Decoder::new(Arc::new(stream)).decode(0, &[record(body.as_bytes())], NOW).unwrap();
+    let decoded = Decoder::new(Arc::new(stream)).decode(0, &records([record(body.as_bytes())]), NOW).unwrap();
     assert!(decoded.rejects[0].detail.len() <= 200);
     assert!(decoded.rejects[0].detail.ends_with("é..."));
 }
@@ -309,7 +310,7 @@ fn details_are_short() {
 fn an_unchecked_declaration_is_an_internal_error() {
     for columns in [vec![column("v", DataType::UInt8, &["v"])], vec![column("v", DataType::Int8, &[])]] {
         let decoder = Decoder::new(Arc::new(stream(columns)));
-        assert_eq!(decoder.decode(0, &[], NOW).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(decoder.decode(0, &Records::default(), NOW).unwrap_err().kind(), ErrorKind::Internal);
     }
 }
 
@@ -328,9 +329,13 @@ pub(super) fn decoded_bytes(stream: &Stream, body: &[u8]) -> String {
     shown(stream, &record(body))
 }
 
+pub(super) fn records(records: impl IntoIterator<Item = Record>) -> Records {
+    records.into_iter().collect()
+}
+
 /// The declared columns of a row as JSON, or `reason: detail`.
 fn shown(stream: &Stream, record: &Record) -> String {
-    let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, std::slice::from_ref(record), NOW).unwrap();
+    let decoded = Decoder::new(Arc::new(stream.clone())).decode(0, &records([record.clone()]), NOW).unwrap();
     if let [reject] = decoded.rejects.as_slice() {
         return format!("{}: {}", reject.reason, reject.detail);
     }

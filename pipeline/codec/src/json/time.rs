@@ -2,7 +2,7 @@
 
 use super::number::{Below, Digits};
 use crate::reject::Reason;
-use chrono::{Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{DateTime, MappedLocalTime, TimeZone};
 use citystream_model::stream::{Fold, Stream, TimeFormat};
 use citystream_model::time::{MAX_EVENT_TIME, MIN_EVENT_TIME, Micros};
 
@@ -14,8 +14,6 @@ pub(super) struct TimeRules {
     fold: Fold,
 }
 
-/// Days from 0001-01-01 (day 1) to 1970-01-01, as [`chrono::Datelike::num_days_from_ce`] counts them.
-const EPOCH_DAY_FROM_CE: i32 = 719_163;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 // === impl TimeRules ===
@@ -52,13 +50,15 @@ impl TimeRules {
     /// `None` if the zone's clocks skip the local time.
     fn instant(&self, local: &Local) -> Option<Micros> {
         let seconds = match (local.offset_seconds, self.zone) {
-            (Some(offset), _) => local.clock.and_utc().timestamp() - i64::from(offset),
-            (None, None) => local.clock.and_utc().timestamp(),
-            (None, Some(zone)) => match zone.from_local_datetime(&local.clock) {
-                MappedLocalTime::Single(at) => at.timestamp(),
-                MappedLocalTime::Ambiguous(a, b) => self.pass(a.timestamp(), b.timestamp()),
-                MappedLocalTime::None => return None,
-            },
+            (Some(offset), _) => local.seconds - i64::from(offset),
+            (None, None) => local.seconds,
+            (None, Some(zone)) => {
+                match zone.from_local_datetime(&DateTime::from_timestamp(local.seconds, 0)?.naive_utc()) {
+                    MappedLocalTime::Single(at) => at.timestamp(),
+                    MappedLocalTime::Ambiguous(a, b) => self.pass(a.timestamp(), b.timestamp()),
+                    MappedLocalTime::None => return None,
+                }
+            }
         };
         // Four-digit years are far from overflow.
         Some((seconds + i64::from(local.leap)) * MICROS_PER_SECOND + i64::from(local.micros))
@@ -75,8 +75,9 @@ impl TimeRules {
 
 /// A date and time of day as written.
 struct Local {
-    clock: NaiveDateTime,
-    /// Second 60 was written: `clock` shows 59, the instant lies a second later.
+    /// Seconds since the epoch if this were UTC.
+    seconds: i64,
+    /// Second 60 was written: `seconds` ends in 59, the instant lies a second later.
     leap: bool,
     micros: u32,
     /// Seconds east of UTC, if an offset was written.
@@ -89,21 +90,24 @@ impl Local {
     /// `YYYY-MM-DD`, `T`, `t` or a space, `HH:MM:SS`, an optional fraction, an optional offset.
     fn parse(text: &[u8]) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
-        let date = parse_date(date)?;
+        let days = parse_date(date)?;
         let (clock, rest) = rest.split_at_checked(9)?;
         let [b'T' | b't' | b' ', h, hh, b':', m, mm, b':', s, ss] = clock else { return None };
         let second = two(*s, *ss)?;
         let leap = second == 60;
-        let clock = date.and_hms_opt(two(*h, *hh)?, two(*m, *mm)?, if leap { 59 } else { second })?;
+        let (hour, minute, second) = (two(*h, *hh)?, two(*m, *mm)?, if leap { 59 } else { second });
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let seconds = i64::from(days) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
         let (micros, rest) = parse_fraction(rest)?;
-        Some(Self { clock, leap, micros, offset_seconds: parse_offset(rest)? })
+        Some(Self { seconds, leap, micros, offset_seconds: parse_offset(rest)? })
     }
 }
 
 /// Days since the epoch that a text `YYYY-MM-DD` names.
 pub(super) fn date(text: &str) -> Result<i32, Reason> {
-    let date = parse_date(text.as_bytes()).ok_or(Reason::BadTime)?;
-    Ok(date.num_days_from_ce() - EPOCH_DAY_FROM_CE)
+    parse_date(text.as_bytes()).ok_or(Reason::BadTime)
 }
 
 /// `at`, if it lies in the years that a time may lie in.
@@ -111,10 +115,24 @@ pub(super) fn in_range(at: Micros) -> Result<Micros, Reason> {
     if (MIN_EVENT_TIME..MAX_EVENT_TIME).contains(&at) { Ok(at) } else { Err(Reason::TimeOutOfRange) }
 }
 
-fn parse_date(text: &[u8]) -> Option<NaiveDate> {
+/// Days since the epoch.
+fn parse_date(text: &[u8]) -> Option<i32> {
     let [a, b, c, d, b'-', m, mm, b'-', day, dd] = text else { return None };
-    let year = two(*a, *b)? * 100 + two(*c, *d)?;
-    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, two(*m, *mm)?, two(*day, *dd)?)
+    let (year, month, day) = (two(*a, *b)? * 100 + two(*c, *d)?, two(*m, *mm)?, two(*day, *dd)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(is_leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    if day == 0 || day > length {
+        return None;
+    }
+    // Years from March on, so that the leap day is the last (Hinnant, days_from_civil); 400 years more keep all positive.
+    let (year, month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    Some(days as i32 - 719_468 - 146_097)
 }
 
 /// Microseconds of a fraction `.123456789`, 0 without one; then the rest of the text.

@@ -19,15 +19,24 @@ use std::fmt;
 /// Field names of all declared columns as a tree; node 0 is the body itself, parents come before their children.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
+    is_plain: bool,
 }
 
 #[derive(Debug, Default)]
-struct Node {
-    /// Field name and node of each declared field, in the order of the declaration.
-    fields: Vec<(String, usize)>,
+pub(super) struct Node {
+    /// Each declared field, in the order of the declaration.
+    pub(super) fields: Vec<Field>,
     /// Field name -> place in `fields`.
     by_name: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    name: String,
+    /// The name as a record has it: in quotes.
+    pub(super) quoted: Vec<u8>,
+    pub(super) node: usize,
 }
 
 /// What a record has at one place.
@@ -45,6 +54,9 @@ pub(super) enum Found<'a> {
     Blocked(&'a str),
 }
 
+/// So many names are compared sooner than hashed.
+const FEW: usize = 16;
+
 /// Deepest nesting of objects and arrays; the body itself is level 1.
 pub(super) const MAX_DEPTH: usize = 64;
 
@@ -53,7 +65,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 impl Tree {
     /// A tree that knows the body only.
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Node::default()], is_plain: true }
     }
 
     /// The node at `path`, added if it is new.
@@ -61,7 +73,7 @@ impl Tree {
         let mut at = 0;
         for name in path {
             at = match self.nodes[at].by_name.get(name) {
-                Some(place) => self.nodes[at].fields[*place].1,
+                Some(place) => self.nodes[at].fields[*place].node,
                 None => self.add(at, name),
             };
         }
@@ -70,11 +82,17 @@ impl Tree {
 
     fn add(&mut self, parent: usize, name: &str) -> usize {
         let added = self.nodes.len();
+        self.is_plain &= !name.contains(|c: char| matches!(c, '"' | '\\') || c.is_ascii_control());
         self.nodes.push(Node::default());
         let Node { fields, by_name } = &mut self.nodes[parent];
         by_name.insert(name.to_owned(), fields.len());
-        fields.push((name.to_owned(), added));
+        fields.push(Field { name: name.to_owned(), quoted: format!("\"{name}\"").into_bytes(), node: added });
         added
+    }
+
+    /// True if all names are written in JSON as they are.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Finds what the object `body` has at each node; `found` is overwritten.
@@ -104,8 +122,17 @@ impl Tree {
 
 impl Node {
     fn mark<'a>(&self, found: &mut [Found<'a>], what: Found<'a>) {
-        for (_, field) in &self.fields {
-            found[*field] = what;
+        for field in &self.fields {
+            found[field.node] = what;
+        }
+    }
+
+    /// The place of the field called `name`.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        if self.fields.len() <= FEW {
+            self.fields.iter().position(|field| field.name == name)
+        } else {
+            self.by_name.get(name).copied()
         }
     }
 }
@@ -131,7 +158,7 @@ impl<'a> Visitor<'a> for Fields<'_, '_, 'a> {
                 continue;
             };
             let token = object.next_value::<&'a RawValue>()?.get();
-            self.found[self.node.fields[place].1] = if token == "null" { Found::Null } else { Found::Token(token) };
+            self.found[self.node.fields[place].node] = if token == "null" { Found::Null } else { Found::Token(token) };
             expected = place + 1;
         }
         Ok(())
@@ -161,8 +188,8 @@ impl Visitor<'_> for Name<'_> {
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         match self.node.fields.get(self.expected) {
-            Some((expected, _)) if expected == name => Ok(Some(self.expected)),
-            _ => Ok(self.node.by_name.get(name).copied()),
+            Some(expected) if expected.name == name => Ok(Some(self.expected)),
+            _ => Ok(self.node.place(name)),
         }
     }
 }

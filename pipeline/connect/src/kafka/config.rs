@@ -155,6 +155,9 @@ impl KafkaClient {
             ("queued.max.messages.kbytes", "65536"),
             // The default of 1 s lets a fast reader starve once the queue was full.
             ("fetch.queue.backoff.ms", "10"),
+            // As the Java clients do: brokers check what they take, but not what their disks give back. Not measurable on
+            // a compressed topic.
+            ("check.crcs", "true"),
             // How long the broker holds a request at the end of a partition: the delay of AtEnd.
             ("fetch.wait.max.ms", "100"),
             ("topic.metadata.refresh.interval.ms", "5000"),

@@ -1,18 +1,15 @@
-//! Collects what a poll finds, by partition and in order, with one allocation for the bytes of all its records.
+//! Collects what a poll finds, by partition and in order.
 //!
 //! ```text
 //!  messages  p0/7  p1/3  p0/8  p1 end  p1/4
 //!  events    Records p0 [7, 8]   Records p1 [3]   AtEnd p1 4   Records p1 [4]
 //! ```
 
+use super::batch::Message;
 use crate::source::SourceEvent;
-use bytes::Bytes;
-use citystream_codec::Record;
+use citystream_codec::Records;
 use citystream_model::position::{Offset, Partition};
-use citystream_model::time::Micros;
-use rdkafka::message::{Headers, Message};
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// Bytes after which a poll has enough; one record more may exceed it.
 const MAX_BYTES: usize = 16 << 20;
@@ -21,30 +18,23 @@ const MAX_BYTES: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
     // === STATE ===
-    /// Keys, values and header values of all records, one behind the other.
-    bytes: Vec<u8>,
     /// What to hand out, in order.
     events: Vec<Event>,
-    /// Where in `events` the records of a partition go on.
+    runs: Vec<(Partition, Records)>,
+    /// The run of a partition that goes on.
     open: BTreeMap<Partition, usize>,
-    /// Number of records so far.
+    /// The entry of `open` that was used last: records of a partition mostly follow each other.
+    last: Option<(Partition, usize)>,
+    /// Number of records and of their bytes so far.
     records: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 enum Event {
-    Records(Partition, Vec<Raw>),
+    /// Records, at this place of `runs`.
+    Run(usize),
     Other(SourceEvent),
-}
-
-/// A record whose bytes are still in the common buffer.
-#[derive(Debug)]
-struct Raw {
-    offset: Offset,
-    timestamp: Micros,
-    key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
-    headers: Vec<(String, Option<Range<usize>>)>,
 }
 
 // === impl Gather ===
@@ -57,66 +47,65 @@ impl Gather {
 
     /// True when a poll with at most `max_records` has enough.
     pub(crate) fn is_full(&self, max_records: usize) -> bool {
-        self.records >= max_records || self.bytes.len() >= MAX_BYTES
+        self.records >= max_records || self.bytes >= MAX_BYTES
     }
 
-    /// Takes a record; returns its partition and offset.
-    pub(crate) fn push(&mut self, message: &impl Message) -> (Partition, Offset) {
-        let (partition, offset) = (message.partition(), message.offset());
-        let headers = match message.headers() {
-            None => Vec::new(),
-            Some(headers) => headers.iter().map(|header| (header.key.to_owned(), self.keep(header.value))).collect(),
-        };
-        let raw = Raw {
-            offset,
-            timestamp: message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000),
-            key: self.keep(message.key()),
-            value: self.keep(message.payload()),
-            headers,
-        };
-        self.records += 1;
-        match self.open.get(&partition).and_then(|at| self.events.get_mut(*at)) {
-            Some(Event::Records(_, records)) => records.push(raw),
-            _ => {
-                self.open.insert(partition, self.events.len());
-                self.events.push(Event::Records(partition, vec![raw]));
-            }
+    /// Takes a record.
+    pub(crate) fn push(&mut self, message: &Message<'_>, with_headers: bool) {
+        let (key, value) = (message.key(), message.value());
+        let records = self.place(message.partition());
+        let before = records.byte_len();
+        records.push(message.offset(), message.timestamp(), key, value);
+        if with_headers {
+            message.headers(|name, value| records.push_header(name, value));
         }
-        (partition, offset)
+        let bytes = records.byte_len() - before;
+        self.bytes += bytes;
+    }
+
+    /// Where the next record of `partition` goes.
+    pub(crate) fn place(&mut self, partition: Partition) -> &mut Records {
+        self.records += 1;
+        let run = match self.last {
+            Some((last, run)) if last == partition => run,
+            _ => self.run(partition),
+        };
+        &mut self.runs[run].1
     }
 
     /// Takes anything else; later records of any partition come behind an [`SourceEvent::AtEnd`] of theirs.
     pub(crate) fn note(&mut self, event: SourceEvent) {
         if let SourceEvent::AtEnd { partition, .. } = event {
             self.open.remove(&partition);
+            self.last = None;
         }
         self.events.push(Event::Other(event));
     }
 
+    /// Partitions whose newest find is a record, with the offset behind it.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (Partition, Offset)> {
+        self.open.iter().filter_map(|(partition, run)| Some((*partition, self.runs[*run].1.last()?.offset + 1)))
+    }
+
     /// Hands out what was found.
-    pub(crate) fn finish(self) -> Vec<SourceEvent> {
-        let bytes = Bytes::from(self.bytes);
-        let cut = |range: Range<usize>| bytes.slice(range);
-        let record = |raw: Raw| Record {
-            offset: raw.offset,
-            timestamp: raw.timestamp,
-            key: raw.key.map(cut),
-            value: raw.value.map(cut),
-            headers: raw.headers.into_iter().map(|(name, value)| (name, value.map(cut))).collect(),
-        };
+    pub(crate) fn finish(mut self) -> Vec<SourceEvent> {
         let event = |event| match event {
             Event::Other(event) => event,
-            Event::Records(partition, records) => {
-                SourceEvent::Records { partition, records: records.into_iter().map(record).collect() }
+            Event::Run(run) => {
+                let (partition, records) = std::mem::take(&mut self.runs[run]);
+                SourceEvent::Records { partition, records }
             }
         };
         self.events.into_iter().map(event).collect()
     }
 
-    fn keep(&mut self, found: Option<&[u8]>) -> Option<Range<usize>> {
-        let found = found?;
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(found);
-        Some(start..self.bytes.len())
+    fn run(&mut self, partition: Partition) -> usize {
+        let run = *self.open.entry(partition).or_insert(self.runs.len());
+        if run == self.runs.len() {
+            self.runs.push((partition, Records::default()));
+            self.events.push(Event::Run(run));
+        }
+        self.last = Some((partition, run));
+        run
     }
 }

@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use citystream_model::ErrorKind;
 use citystream_model::position::StartFrom;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::types::RDKafkaConfRes;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -112,20 +111,20 @@ fn a_lost_position_is_told_with_its_numbers() {
     assert!(!old.is_retryable() && !new.is_retryable());
 }
 
-fn message(partition: i32, offset: i64, value: Option<&str>) -> OwnedMessage {
-    let headers = (offset == 7).then(OwnedHeaders::new);
-    let (key, value) = (Some(Vec::new()), value.map(|value| value.as_bytes().to_vec()));
-    OwnedMessage::new(value, key, "t".to_owned(), Timestamp::CreateTime(offset * 1000), partition, offset, headers)
-}
-
 #[test]
 fn records_are_gathered_by_partition_and_stay_before_their_end() {
     let mut gather = Gather::default();
-    gather.push(&message(0, 7, Some("a")));
-    gather.push(&message(1, 3, None));
-    gather.push(&message(0, 8, Some("")));
+    let push = |gather: &mut Gather, partition, offset, value: Option<&str>| {
+        let value = value.map(str::as_bytes);
+        gather.place(partition).push(offset, offset * 1_000_000, Some(b""), value);
+    };
+    push(&mut gather, 0, 7, Some("a"));
+    push(&mut gather, 1, 3, None);
+    push(&mut gather, 0, 8, Some(""));
+    assert_eq!(gather.positions().collect::<Vec<_>>(), [(0, 9), (1, 4)]);
     gather.note(SourceEvent::AtEnd { partition: 1, offset: 4 });
-    gather.push(&message(1, 4, Some("b")));
+    assert_eq!(gather.positions().collect::<Vec<_>>(), [(0, 9)]);
+    push(&mut gather, 1, 4, Some("b"));
     assert!(gather.is_full(4) && !gather.is_full(5));
     let shown: Vec<String> = gather.finish().iter().map(show).collect();
     assert_eq!(
@@ -142,9 +141,9 @@ fn records_are_gathered_by_partition_and_stay_before_their_end() {
 fn show(event: &SourceEvent) -> String {
     match event {
         SourceEvent::Records { partition, records } => {
-            let one = |record: &citystream_codec::Record| {
-                let value = record.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
-                assert_eq!(record.key.as_deref(), Some(&b""[..]));
+            let one = |record: citystream_codec::RecordRef<'_>| {
+                let value = record.value.map(|value| String::from_utf8_lossy(value).into_owned());
+                assert_eq!(record.key, Some(&b""[..]));
                 format!("{}@{} {value:?}", record.offset, record.timestamp)
             };
             format!("p{partition} [{}]", records.iter().map(one).collect::<Vec<_>>().join(", "))

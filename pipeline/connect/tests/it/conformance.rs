@@ -35,7 +35,7 @@ fn source_laws(open: &dyn Fn(&StartFrom) -> Box<dyn Source>, log: &BTreeMap<Part
         part.until(source.as_mut(), |part| part.count() > 0 || part.ends.len() == log.len());
         for (partition, records) in part.records {
             positions.0.insert(partition, records.last().unwrap().offset + 1);
-            whole.take(SourceEvent::Records { partition, records });
+            whole.take(SourceEvent::Records { partition, records: records.into_iter().collect() });
         }
         if positions.0 == ends {
             break;

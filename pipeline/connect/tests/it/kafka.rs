@@ -38,6 +38,11 @@ fn a_record_comes_back_as_it_was_sent() {
     assert_eq!((empty.key.as_deref(), empty.value.as_deref()), (None, Some(&b""[..])));
     assert!(empty.timestamp > 1_700_000_000_000_000);
     assert_eq!(read.ends, BTreeMap::from([(0, 3)]));
+    let mut source = open(&topic, &StartFrom::Earliest).without_headers();
+    let mut bare = Read::default();
+    bare.until(&mut source, |read| !read.ends.is_empty());
+    assert!(bare.records[&0].iter().all(|record| record.headers.is_empty()));
+    assert_eq!(bare.records[&0][1..], read.records[&0][1..]);
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Read {
             SourceEvent::Records { partition, records } => {
                 assert!(!records.is_empty());
                 self.ends.remove(&partition);
-                self.records.entry(partition).or_default().extend(records);
+                self.records.entry(partition).or_default().extend(records.to_vec());
             }
             SourceEvent::AtEnd { partition, offset } => {
                 self.ends.insert(partition, offset);

@@ -40,7 +40,8 @@ fn at_end() -> Input {
 
 fn read(input: &mut Input, offset: Offset, count: usize) {
     let value = || Some(b"{}".as_slice().into());
-    let record = |at| Record { offset: at, timestamp: START, key: None, value: value(), headers: Vec::new() };
+    let record =
+        |at| citystream_codec::Record { offset: at, timestamp: START, key: None, value: value(), headers: Vec::new() };
     let records = (offset..).take(count).map(record).collect();
     input.read(0, records, START).unwrap();
 }

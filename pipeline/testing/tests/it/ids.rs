@@ -1,7 +1,7 @@
 //! Message ids: the same rows have the same ids, however watermarks cut the steps in which they come out.
 
 use crate::scenario::{DDL, time};
-use citystream_codec::{Decoder, Record};
+use citystream_codec::{Decoder, Record, Records};
 use citystream_model::time::Watermark;
 use citystream_operators::graph::Graph;
 use citystream_runtime::output::Output;
@@ -20,7 +20,7 @@ fn ids(select: &str, steps: &[Watermark]) -> Vec<u128> {
         let value = format!("{{\"at\":\"{}\",\"k\":\"a\",\"v\":1,\"x\":1.5}}", citystream_model::time::format_time(at));
         Record { offset: offset as i64, timestamp: at, key: None, value: Some(value.into()), headers: Vec::new() }
     };
-    let records: Vec<Record> = rows.into_iter().enumerate().map(record).collect();
+    let records: Records = rows.into_iter().enumerate().map(record).collect();
     let decoded = Decoder::new(job.streams[0].clone()).decode(0, &records, time("11:00")).unwrap();
     let mut batches = vec![graph.push(0, &decoded.batch).unwrap()];
     batches.extend(steps.iter().map(|step| graph.advance(*step).unwrap()));

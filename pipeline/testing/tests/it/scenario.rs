@@ -1,6 +1,6 @@
 //! Scenarios by hand: rows of one partition as JSON, a job, and the rows that have to come out, with when.
 
-use citystream_codec::{Decoder, Record};
+use citystream_codec::{Decoder, Record, Records};
 use citystream_model::position::Partition;
 use citystream_model::time::{Micros, Watermark};
 use citystream_operators::admit::{Gate, Verdict};
@@ -55,7 +55,7 @@ impl Scenario {
             );
             Record { offset: self.offset, timestamp: at, key: None, value: Some(value.into()), headers: Vec::new() }
         };
-        let records: Vec<Record> = rows.iter().map(record).collect();
+        let records: Records = rows.iter().map(record).collect();
         let decoded = Decoder::new(self.job.streams[0].clone()).decode(partition, &records, NOW).unwrap();
         assert_eq!(decoded.rejects.len(), 0, "{:?}", decoded.rejects);
         let verdict =

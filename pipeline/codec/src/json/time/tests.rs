@@ -140,3 +140,18 @@ fn check(rules: &TimeRules, text: &str, expect: &str) {
 fn shown(time: Result<Micros, Reason>) -> String {
     time.map_or_else(|reason| reason.to_string(), format_time)
 }
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    let epoch = chrono::NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+    for year in 0..=9999 {
+        for month in 0..=13 {
+            for day in [0, 1, 2, 27, 28, 29, 30, 31, 32] {
+                let expect = chrono::NaiveDate::from_ymd_opt(year, month, day);
+                let text = format!("{year:04}-{month:02}-{day:02}");
+                let expect = expect.map(|date| (date - epoch).num_days());
+                assert_eq!(super::parse_date(text.as_bytes()).map(i64::from), expect, "{text}");
+            }
+        }
+    }
+}
