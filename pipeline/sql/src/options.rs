@@ -30,7 +30,7 @@ impl<'a> Options<'a> {
     pub(crate) fn new(statement: &'a Statement, pairs: Vec<(String, String, Option<Place>)>) -> Self {
         let mut options = Self { statement, entries: Vec::new(), findings: Vec::new(), known: Vec::new() };
         for (name, value, at) in pairs {
-            let name = name.to_lowercase();
+            let name = name_of(&name);
             let seen = options.entries.iter().filter(|entry| entry.name == name).count();
             let at = at.or_else(|| statement.find_nth(&name, seen)).unwrap_or_else(|| statement.start());
             if seen > 0 {
@@ -108,6 +108,14 @@ impl<'a> Options<'a> {
             self.report("S004", at, format!("unknown option '{name}'"), help);
         }
         self.findings
+    }
+}
+
+/// A name in lower case, but for the column in `path.<column>`.
+fn name_of(name: &str) -> String {
+    match name.split_once('.') {
+        Some((path, column)) if path.eq_ignore_ascii_case("path") => format!("path.{column}"),
+        _ => name.to_lowercase(),
     }
 }
 

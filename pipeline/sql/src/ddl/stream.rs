@@ -35,7 +35,9 @@ pub(crate) fn read(
     }
     let topic = table.locations.first().cloned().unwrap_or_default();
     if let Err(error) = connectors.check_sink(&SinkRef { scheme: "kafka".into(), target: topic.clone() }) {
-        options.report("S006", statement.locate(&topic), format!("LOCATION: {error}"), "name the Kafka topic");
+        let at =
+            statement.find_after(&topic, statement.locate("location")).unwrap_or_else(|| statement.locate("location"));
+        options.report("S006", at, format!("LOCATION: {error}"), "name the Kafka topic");
     }
     for column in declared.iter().filter(|column| matches!(column.name.as_str(), "window_start" | "window_end")) {
         let message = format!("column '{}' has the name of a window's bound", column.name);
@@ -141,6 +143,8 @@ fn columns(options: &mut Options<'_>, declared: Vec<Declared>) -> Vec<Column> {
         })
         .collect();
     for (name, value, at) in options.prefixed("path.") {
+        let is_declared = columns.iter().any(|column| column.name == name);
+        let name = if is_declared { name } else { name.to_lowercase() };
         match (columns.iter_mut().find(|column| column.name == name), path(&value)) {
             (Some(column), Ok(path)) => column.path = path,
             (None, _) => unknown_column(options, &columns, "option path:", &name, at),

@@ -1,0 +1,126 @@
+//! What to write instead of what the grammar does not take.
+
+use crate::text::{Place, Statement, is_word, place};
+use citystream_model::nearest::nearest;
+use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+impl Statement {
+    /// What to write instead of the word at `at`, as far as the words around it tell.
+    pub(super) fn syntax_help(&self, at: Place, message: &str) -> String {
+        let before = self.words().take_while(|token| place(token.span.start) < at).last();
+        let here = self.words().find(|token| place(token.span.start) >= at);
+        if let Some(help) = self.foreign_help(before, here).or_else(|| declaration_help(message, before, here)) {
+            return help.to_owned();
+        }
+        let is = |token: Option<&TokenWithSpan>, words: &[&str]| is_one_of(token, words);
+        if self.find_before("watermark", at).is_some() {
+            return "say it in the stream's options: 'time.column' '<column>', 'time.out_of_order' '30 seconds'".into();
+        }
+        if self.find_before("asof", at).is_some() {
+            return "as-of joins are not taken yet; put both streams into the same windows and join them on window_start and window_end".into();
+        }
+        if is(before, &["create", "insert"]) {
+            return "end the statement before with ';'".into();
+        }
+        let slip = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
+            Some(Token::Word(word)) if word.quote_style.is_none() => slip_of_keyword(&word.value),
+            _ => None,
+        };
+        match slip(before).or_else(|| slip(here)) {
+            Some(keyword) => format!("did you mean {keyword}?"),
+            None if is(before, &["from"]) || is_sign(before, &Token::Comma) => {
+                "a name or an expression is missing here, or there is one comma too many".into()
+            }
+            None if message.contains("expected )") => {
+                "close the parenthesis before it, or check what stands in it".into()
+            }
+            None => "check the spelling at this place and just before it".into(),
+        }
+    }
+
+    /// Clauses that other systems have at this place.
+    fn foreign_help(&self, before: Option<&TokenWithSpan>, here: Option<&TokenWithSpan>) -> Option<&'static str> {
+        let is = |words: &[&str]| is_one_of(here, words);
+        let was = |words: &[&str]| is_one_of(before, words);
+        Some(if is(&["system_time", "version"]) {
+            "joins to a table version (FOR SYSTEM_TIME AS OF) are not taken; join the table itself, it is read once at the start"
+        } else if is(&["emit"]) {
+            "say when results come out in the job's options: WITH (emit = 'final')"
+        } else if is(&["within"]) {
+            "patterns (MATCH_RECOGNIZE) are not taken yet"
+        } else if was(&["tumbling", "hopping", "session"]) || is(&["grace"]) {
+            "a window stands in FROM: FROM tumble(stream, time_column, INTERVAL '5 minutes') AS w ... GROUP BY w.window_start, w.window_end"
+        } else if was(&["timestamp"]) && is(&["by"]) {
+            "the time column belongs to the stream: 'time.column' '<column>' in its declaration"
+        } else if is(&UNITS) && before.is_some_and(|token| matches!(token.token, Token::Number(..))) {
+            "a length of time is written INTERVAL '5 minutes'"
+        } else if is(&["distribute", "partitions"]) {
+            "remove it; the producer decides on the partitions"
+        } else {
+            return None;
+        })
+    }
+}
+
+const UNITS: [&str; 14] =
+    ["ms", "s", "sec", "second", "seconds", "m", "min", "minute", "minutes", "h", "hour", "hours", "d", "days"];
+
+/// What is missing or too much in a declaration.
+fn declaration_help(
+    message: &str,
+    before: Option<&TokenWithSpan>,
+    here: Option<&TokenWithSpan>,
+) -> Option<&'static str> {
+    Some(if message.contains("missing LOCATION") {
+        "add LOCATION '<the Kafka topic>' before OPTIONS, or LOCATION '<file>' for a table"
+    } else if message.contains("missing STORED AS") {
+        "add STORED AS KAFKA for a stream, STORED AS CSV or PARQUET for a table"
+    } else if message.contains("expected string or numeric value") && is_sign(here, &Token::Eq) {
+        "OPTIONS takes no equals sign: OPTIONS ('name' 'value', ...)"
+    } else if message.contains("HEADER") {
+        "write OPTIONS ('name' 'value', ...); WITH (...) stands in jobs and in Flink's CREATE TABLE"
+    } else if is_sign(here, &Token::Minus) && message.contains("expected AS") {
+        "a name has no dash: write it with '_'"
+    } else if message.contains("after column definition") && !is_sign(before, &Token::Comma) {
+        "put a comma between two columns, and after a type only NOT NULL"
+    } else if is_one_of(before, &["as"]) && matches!(here.map(|token| &token.token), Some(Token::SingleQuotedString(_)))
+    {
+        "a name stands without quotes, or in double quotes"
+    } else {
+        return None;
+    })
+}
+
+fn is_one_of(token: Option<&TokenWithSpan>, words: &[&str]) -> bool {
+    token.is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)))
+}
+
+fn is_sign(token: Option<&TokenWithSpan>, sign: &Token) -> bool {
+    token.is_some_and(|token| token.token == *sign)
+}
+
+/// The keyword of which `word` is a slip of the keyboard, unless it is a keyword itself.
+fn slip_of_keyword(word: &str) -> Option<&'static str> {
+    const KEYWORDS: [&str; 17] = [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "JOIN",
+        "CREATE",
+        "MATERIALIZED",
+        "VIEW",
+        "INSERT",
+        "INTO",
+        "INTERVAL",
+        "QUALIFY",
+        "UNION",
+        "UNBOUNDED",
+        "EXTERNAL",
+        "LOCATION",
+    ];
+    let is_keyword = ALL_KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word));
+    if is_keyword || word.len() < 4 { None } else { nearest(word, KEYWORDS) }
+}
