@@ -80,6 +80,8 @@ impl VisitorMut for Walker<'_> {
                 self.subquery(subquery)
             }
             Expr::BinaryOp { left, op, right } => self.operator(left, op, right),
+            Expr::InList { expr, list, .. } => self.list(expr, list.iter()),
+            Expr::Between { expr, low, high, .. } => self.list(expr, [&**low, &**high]),
             Expr::Interval(interval) => self.interval(interval),
             Expr::AtTimeZone { time_zone, .. } => self.time_zone(time_zone),
             _ => ControlFlow::Continue(()),

@@ -102,7 +102,8 @@ fn parts(statement: &Statement) -> Option<Parts> {
     let mut findings = Vec::new();
     let mut drop_words = |range: &[TokenWithSpan]| {
         if let Some(first) = range.first() {
-            let text = range.iter().map(|token| print(&token.token)).take(3).collect::<Vec<_>>().join(" ");
+            let text = range.iter().map(|token| print(&token.token)).take_while(|word| word != "(").take(3);
+            let text = text.collect::<Vec<_>>().join(" ");
             let message = format!("found {text}, which has no effect here");
             findings.push(statement.finding("S003", place(first.span.start), message, "remove it"));
         }
@@ -113,7 +114,9 @@ fn parts(statement: &Statement) -> Option<Parts> {
     let name = tokens[table.max(exists) + 1..open].to_vec();
     let options_open = with.map(|with| with + 1).filter(|at| tokens.get(*at).is_some_and(|t| t.token == Token::LParen));
     let options_close = options_open.and_then(|at| closing(&tokens, at));
-    drop_words(&tokens[close + 1..with.unwrap_or(tokens.len())]);
+    let clauses = &tokens[close + 1..with.unwrap_or(tokens.len())];
+    let has_comment = clauses.first().is_some_and(|token| is_keyword(token, "comment"));
+    drop_words(clauses.get(if has_comment { 2 } else { 0 }..).unwrap_or_default());
     let options = match (options_open, options_close) {
         (Some(open), Some(end)) => {
             drop_words(&tokens[end + 1..]);

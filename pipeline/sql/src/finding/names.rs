@@ -23,13 +23,15 @@ pub(super) fn missing(
         valid_fields.iter().filter_map(|column| column.relation.as_ref()).map(|table| table.table()).collect();
     if let Some(table) = field.relation.as_ref().filter(|table| !valid.is_empty() && !tables.contains(table.table())) {
         let known = tables.into_iter().collect::<Vec<_>>().join(", ");
-        let help = if known.is_empty() {
-            "name the column alone".to_owned()
-        } else {
-            format!(
-                "known here: {known}; a field inside another is declared as a column: 'path.<column>' '/{}/{name}'",
-                table.table()
-            )
+        let called = table.table();
+        // A table that is named twice has another name where it is used.
+        let help = match known.as_str() {
+            "" => "name the column alone".to_owned(),
+            _ if valid.contains(&name) && statement.find_nth(called, 1).is_none() => format!("known here: {known}"),
+            _ if statement.find_nth(called, 1).is_some() => format!("known here: {known}, as AS calls them"),
+            _ => format!(
+                "known here: {known}; a field inside another is declared as a column: 'path.<column>' '/{called}/{name}'"
+            ),
         };
         let at = statement.find(table.table()).unwrap_or_else(|| at(name));
         return statement.finding("S010", at, format!("no stream or table is called '{}' here", table.table()), help);
@@ -60,6 +62,7 @@ fn remedy(statement: &Statement, name: &str, at: Place, valid: &[&str]) -> Strin
         return format!("a text stands in single quotes: '{name}'");
     }
     match valid {
+        [_, ..] if name.starts_with('_') => format!("hidden columns: {}", HIDDEN.join(", ")),
         [] => "check FROM and the WITH queries".to_owned(),
         _ if is_compared => format!("a text stands in single quotes: '{name}'; columns here: {}", some(valid)),
         _ => format!("columns here: {}", some(valid)),

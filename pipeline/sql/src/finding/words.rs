@@ -17,10 +17,12 @@ const CAST: &str = "check the types and arguments; CAST(x AS TYPE) changes a typ
 const UNITS: &str = "write INTERVAL '5 minutes'; units: seconds, minutes, hours, days, months";
 const TYPES_OF_CAST: &str =
     "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), TEXT, DATE or TIMESTAMP";
-const FUNCTIONS: &str = "check the spelling; the functions are those of DataFusion's SQL reference, and tumble, hop, cumulate, session in FROM";
+const FUNCTIONS: &str = "check the spelling; among the functions are date_bin, date_trunc, date_part, coalesce, round, and in FROM tumble, hop, cumulate, session";
 
 /// Parts of a message in lower case, code, keyword, whether the finding stands at it, and remedy.
-const ADVICE: [(&[&str], &str, Option<&str>, bool, &str); 23] = [
+type Rule = (&'static [&'static str], &'static str, Option<&'static str>, bool, &'static str);
+
+const ADVICE: [Rule; 24] = [
     (&["having refers to"], "S013", Some("having"), true, "use WHERE for conditions on rows; HAVING is for groups"),
     (
         &["neither in group by", "must appear in the group by", "could not be resolved from available columns"],
@@ -44,12 +46,13 @@ const ADVICE: [(&[&str], &str, Option<&str>, bool, &str); 23] = [
         "compute the inner one in a WITH query, and the outer one over a window of that",
     ),
     (
-        &["stands where none can be computed"],
+        &["an aggregate stands where none"],
         "S013",
-        Some("where"),
-        false,
-        "a condition on OVER (...) goes into QUALIFY, one on an aggregate into HAVING; GROUP BY takes columns",
+        Some("group"),
+        true,
+        "GROUP BY takes columns and what is computed from them; a condition on an aggregate goes into HAVING",
     ),
+    (&["over stands where none"], "S013", Some("where"), true, "put the condition on OVER (...) into QUALIFY"),
     (
         &["correlated scalar subquery"],
         "S013",
@@ -80,7 +83,7 @@ const ADVICE: [(&[&str], &str, Option<&str>, bool, &str); 23] = [
         "a number in GROUP BY counts the columns of SELECT from 1; write the column's name",
     ),
     (&["unknown type"], "S013", None, false, TYPES_OF_CAST),
-    (&["is no condition"], "S013", None, false, "compare it with something: x > 0, x = 'a', x IS NOT NULL"),
+    (&["is no condition"], "S013", Some("where"), true, "compare it with something: x > 0, x = 'a', x IS NOT NULL"),
     (
         &["compute text + text", "compute text + bigint", "compute bigint + text"],
         "S013",
@@ -108,8 +111,8 @@ const ADVICE: [(&[&str], &str, Option<&str>, bool, &str); 23] = [
     (
         &["like a pattern"],
         "S013",
-        None,
-        false,
+        Some("like"),
+        true,
         "write CAST(x AS TEXT) LIKE '5%', or compare with numbers: x >= 50 AND x < 60",
     ),
     (
@@ -120,7 +123,7 @@ const ADVICE: [(&[&str], &str, Option<&str>, bool, &str); 23] = [
         "declare the field as a column of the stream: 'path.<column>' '/payload/speed'",
     ),
     (&["type interval"], "S013", Some("interval"), false, UNITS),
-    (&["array_element"], "S013", None, false, "write substr(x, 1, 1) for a part of a text"),
+    (&["an index [n]"], "S013", None, false, "write substr(x, 1, 1) for a part of a text"),
     (
         &["not found"],
         "S010",
@@ -227,7 +230,7 @@ pub(super) fn plain_words(text: &str) -> String {
 fn rephrase(text: &str) -> String {
     let between = |start: &str, end: &str| {
         let (_, rest) = text.split_once(start)?;
-        Some(rest.split_once(end).map_or(rest, |(found, _)| found).to_owned())
+        if end.is_empty() { Some(rest.to_owned()) } else { rest.split_once(end).map(|(found, _)| found.to_owned()) }
     };
     let call = |name: &str, types: &str| format!("function '{name}' does not take arguments of these types: {types}");
     if let Some(name) = between("arguments to satisfy a call to '", "'") {
@@ -239,20 +242,20 @@ fn rephrase(text: &str) -> String {
     if let Some(types) = between("Cannot coerce arithmetic expression ", " to valid types") {
         return format!("cannot compute {types}");
     }
-    if let Some(types) = between("Cannot infer common argument type for comparison operation ", "\u{0}") {
+    if let Some(types) = between("Cannot infer common argument type for comparison operation ", "") {
         return format!("cannot compare {types}");
     }
     if let Some(types) = between("common type to coerce ", " in LIKE expression") {
         return format!("cannot LIKE a pattern: {types}");
     }
     if let Some(found) = between("with non-boolean predicate '", " returning ") {
-        let data_type = between(" returning ", "\u{0}").unwrap_or_default();
-        return format!("{} is no condition: it is of type {data_type}", found.trim_end_matches('\''));
+        let data_type = between(" returning ", "").unwrap_or_default();
+        return format!("{} is no condition: it is of type {data_type}", found.strip_suffix('\'').unwrap_or(&found));
     }
     if let Some(found) = between("HAVING clause references: ", " must appear") {
         return format!("HAVING refers to {found}, which is in no group");
     }
-    if let Some(found) = between("Unsupported SQL type ", "\u{0}") {
+    if let Some(found) = between("Unsupported SQL type ", "") {
         return format!("unknown type '{found}'");
     }
     if let Some(inner) = between("calls cannot be nested: '", "'") {
@@ -265,6 +268,9 @@ fn rephrase(text: &str) -> String {
     if let Some(found) = between("Incompatible inputs for Union: Previous inputs were of type ", ", but") {
         let other = between("incompatible type ", " on column").unwrap_or_default();
         return format!("a column is {found} in one SELECT and {other} in another, in UNION");
+    }
+    if let Some(found) = between("array_element does not support type ", "") {
+        return format!("an index [n] needs a list, found {found}");
     }
     text.replace("Invalid function", "there is no function")
         .replace("UNION queries have different", "the SELECTs of UNION have a different")

@@ -236,14 +236,10 @@ impl Arguments {
                 let slide = self.interval("slide", zone.is_some(), context)?;
                 let size = self.interval("size", zone.is_some(), context)?;
                 if longer(slide, size) {
-                    return Err(self
-                        .wrong(
-                            "slide",
-                            format!(
-                                "{slide} is longer than the size {size}, so rows between two windows would be in none"
-                            ),
-                        )
-                        .into());
+                    let help = "swap the two if they stand in the wrong order, hop(t, ts, slide, size), or write tumble(t, ts, size)";
+                    let message =
+                        format!("{slide} is longer than the size {size}, so rows between two windows would be in none");
+                    return Err(Finding { help: help.to_owned(), ..self.wrong("slide", message) }.into());
                 }
                 WindowSpec::hop(slide, size, zone)
             }
@@ -336,9 +332,9 @@ fn longer(slide: Step, size: Step) -> bool {
         (Step::Months(slide), Step::Months(size)) => slide > size,
         (Step::Days(slide), Step::Days(size)) => slide > size,
         (Step::Micros(slide), Step::Micros(size)) => slide > size,
-        // A month is no shorter than four weeks.
-        (Step::Months(_), size) => !matches!(size, Step::Months(_)),
         (Step::Days(slide), Step::Micros(size)) => i64::from(slide).saturating_mul(86_400_000_000) > size,
+        (Step::Micros(slide), Step::Days(size)) => slide > i64::from(size).saturating_mul(86_400_000_000),
+        // A month has no fixed length: the specification refuses what does not fit it.
         _ => false,
     }
 }

@@ -10,33 +10,48 @@ impl Statement {
     pub(super) fn syntax_help(&self, at: Place, message: &str) -> String {
         let before = self.words().take_while(|token| place(token.span.start) < at).last();
         let here = self.words().find(|token| place(token.span.start) >= at);
+        if self.find_before("watermark", at).is_some() {
+            return "say it in the stream's options: 'time.column' '<column>', 'time.out_of_order' '30 seconds'".into();
+        }
         if let Some(help) = self.foreign_help(before, here).or_else(|| declaration_help(message, before, here)) {
             return help.to_owned();
         }
         let is = |token: Option<&TokenWithSpan>, words: &[&str]| is_one_of(token, words);
-        if self.find_before("watermark", at).is_some() {
-            return "say it in the stream's options: 'time.column' '<column>', 'time.out_of_order' '30 seconds'".into();
-        }
         if self.find_before("asof", at).is_some() {
             return "as-of joins are not taken yet; put both streams into the same windows and join them on window_start and window_end".into();
         }
-        if is(before, &["create", "insert"]) {
+        if is(before, &["when", "then", "else"]) && self.find("case").is_some() {
+            return "check that each CASE has its END".into();
+        }
+        let is_first = before.is_some_and(|token| place(token.span.start) == self.start());
+        if is(before, &["create"]) && is_first && is(here, &["stream", "source", "connection", "connector", "sink"]) {
+            return "a stream is CREATE UNBOUNDED EXTERNAL TABLE name (...) STORED AS KAFKA LOCATION '<topic>' OPTIONS ('time.column' '<column>'), a sink an option of the job: WITH (sink = 'kafka:<topic>')".into();
+        }
+        if is(before, &["create", "insert"]) && !is_first {
             return "end the statement before with ';'".into();
         }
         let slip = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
             Some(Token::Word(word)) if word.quote_style.is_none() => slip_of_keyword(&word.value),
             _ => None,
         };
-        match slip(before).or_else(|| slip(here)) {
-            Some(keyword) => format!("did you mean {keyword}?"),
-            None if is(before, &["from"]) || is_sign(before, &Token::Comma) => {
-                "a name or an expression is missing here, or there is one comma too many".into()
-            }
-            None if message.contains("expected )") => {
-                "close the parenthesis before it, or check what stands in it".into()
-            }
-            None => "check the spelling at this place and just before it".into(),
+        if let Some(keyword) = slip(before).or_else(|| slip(here)) {
+            return format!("did you mean {keyword}?");
         }
+        let is_open = message.contains("expected )");
+        let help = if is_open {
+            "close the parenthesis before it, or check what stands in it"
+        } else if message.contains("expected AND") {
+            "write x BETWEEN 1 AND 2"
+        } else if is(here, &["from"]) && self.find_before("from", at).is_some_and(|first| first < at) {
+            "a SELECT has one FROM: add a table with JOIN, or put two SELECTs together with UNION ALL"
+        } else if message.contains("expected end of statement") && self.find_before("from", at).is_none() {
+            "put a comma between two columns of SELECT"
+        } else if is(before, &["from"]) || is_sign(before, &Token::Comma) {
+            "a name or an expression is missing here, or there is one comma too many"
+        } else {
+            "check the spelling at this place and just before it"
+        };
+        help.to_owned()
     }
 
     /// Clauses that other systems have at this place.
@@ -78,6 +93,8 @@ fn declaration_help(
         "add STORED AS KAFKA for a stream, STORED AS CSV or PARQUET for a table"
     } else if message.contains("expected string or numeric value") && is_sign(here, &Token::Eq) {
         "OPTIONS takes no equals sign: OPTIONS ('name' 'value', ...)"
+    } else if message.contains("after option definition") {
+        "put a comma between two options"
     } else if message.contains("HEADER") {
         "write OPTIONS ('name' 'value', ...); WITH (...) stands in jobs and in Flink's CREATE TABLE"
     } else if is_sign(here, &Token::Minus) && message.contains("expected AS") {

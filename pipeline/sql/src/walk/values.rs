@@ -59,6 +59,8 @@ const UNITS: [&str; 45] = [
     "century",
     "centuries",
 ];
+/// Units that are suggested.
+const LONG: [&str; 8] = ["seconds", "minutes", "hours", "days", "weeks", "months", "years", "milliseconds"];
 const INTERVAL: &str = "write INTERVAL '5 minutes'; units: milliseconds, seconds, minutes, hours, days, weeks, months";
 
 impl Walker<'_> {
@@ -110,6 +112,11 @@ impl Walker<'_> {
         };
         let message = format!("column '{name}' is of type {}, compared with {}", sql_name(&data_type), value.value);
         self.refuse("S013", place(value.span.start), message, help)
+    }
+
+    /// Refuses a list of constants of another kind than the column.
+    pub(super) fn list<'e>(&self, side: &Expr, list: impl IntoIterator<Item = &'e Expr>) -> Flow {
+        list.into_iter().try_for_each(|other| self.constant(side, &BinaryOperator::Eq, other))
     }
 
     /// The type of a column that is declared, unless another thing in this statement has its name.
@@ -167,7 +174,7 @@ impl Walker<'_> {
         match words.iter().find(|word| !UNITS.contains(&word.to_lowercase().as_str())) {
             None => ControlFlow::Continue(()),
             Some(word) => {
-                let near = nearest(word, UNITS.iter().copied().filter(|unit| unit.len() > 3));
+                let near = nearest(word, LONG);
                 let help = near.map_or_else(
                     || INTERVAL.to_owned(),
                     |near| format!("did you mean '{}'?", text.replace(word, near)),

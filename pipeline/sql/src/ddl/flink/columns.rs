@@ -30,7 +30,15 @@ pub(super) fn rewrite(
                 columns.extend(tokens);
                 pairs.extend(path);
             }
-            Err(finding) => findings.push(*finding),
+            Err(finding) => {
+                // A watermark that cannot be read still says which column the time is.
+                if let [_, _, Some(column)] = [0, 1, 2].map(|at| item.get(at))
+                    && is_watermark(item)
+                {
+                    pairs.push(("time.column".to_owned(), name_of(column), column.span));
+                }
+                findings.push(*finding);
+            }
         }
     }
     (columns, pairs)
@@ -149,11 +157,7 @@ fn watermark(statement: &Statement, item: &[TokenWithSpan]) -> Result<Item, Box<
         Box::new(statement.finding("S006", place(at), message, help))
     };
     let [_, _, column, alias, time, delay @ ..] = item else { return Err(expected(item, "FOR a column AS it")) };
-    let name = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) if word.quote_style.is_some() => word.value.clone(),
-        other => other.to_string().to_lowercase(),
-    };
-    if !is_keyword(alias, "as") || name(column) != name(time) {
+    if !is_keyword(alias, "as") || name_of(column) != name_of(time) {
         return Err(expected(&item[2..], "FOR a column AS the same column"));
     }
     let delay = match delay {
@@ -163,8 +167,16 @@ fn watermark(statement: &Statement, item: &[TokenWithSpan]) -> Result<Item, Box<
         }
         other => return Err(expected(other, "- INTERVAL '30' SECOND, or nothing")),
     };
-    let column = ("time.column".to_owned(), name(column), column.span);
+    let column = ("time.column".to_owned(), name_of(column), column.span);
     Ok(Item::Watermark([column, ("time.out_of_order".to_owned(), format_duration(delay), span)]))
+}
+
+/// The column that a word names.
+fn name_of(token: &TokenWithSpan) -> String {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_some() => word.value.clone(),
+        other => other.to_string().to_lowercase(),
+    }
 }
 
 /// The length `'30' SECOND`, `30 SECOND` or `'30 seconds'`.

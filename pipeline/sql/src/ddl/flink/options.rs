@@ -97,6 +97,12 @@ pub(super) fn rewrite(
             },
         }
     }
+    if connector.is_none()
+        && let Some(finding) = findings.first()
+    {
+        // The option that cannot be read may be the one.
+        return Err(finding.clone());
+    }
     check_connector(statement, connector)?;
     let name = parts.name.first().map_or(Span::empty(), |token| token.span);
     let topic = topic.unwrap_or_else(|| {
@@ -110,7 +116,7 @@ pub(super) fn rewrite(
 
 fn check_connector(statement: &Statement, connector: Option<(String, Span)>) -> Result<(), Diagnostic> {
     let Some((connector, span)) = connector else {
-        let help = "add 'connector' = 'kafka', or write CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA LOCATION '<topic>'";
+        let help = "add WITH ('connector' = 'kafka', 'topic' = '<topic>', 'format' = 'json'), or write CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA LOCATION '<topic>'";
         return Err(statement.finding("S007", statement.start(), "option 'connector' is missing", help));
     };
     let help = match connector.to_lowercase().as_str() {
