@@ -232,17 +232,11 @@ impl Arguments {
     fn spec(&mut self, zone: Option<Tz>, context: &mut dyn RelationPlannerContext) -> Result<WindowSpec> {
         let spec = match self.function.as_str() {
             "tumble" => WindowSpec::tumble(self.interval("size", zone.is_some(), context)?, zone),
-            "hop" => {
-                let slide = self.interval("slide", zone.is_some(), context)?;
-                let size = self.interval("size", zone.is_some(), context)?;
-                if longer(slide, size) {
-                    let help = "swap the two if they stand in the wrong order, hop(t, ts, slide, size), or write tumble(t, ts, size)";
-                    let message =
-                        format!("{slide} is longer than the size {size}, so rows between two windows would be in none");
-                    return Err(Finding { help: help.to_owned(), ..self.wrong("slide", message) }.into());
-                }
-                WindowSpec::hop(slide, size, zone)
-            }
+            "hop" => WindowSpec::hop(
+                self.interval("slide", zone.is_some(), context)?,
+                self.interval("size", zone.is_some(), context)?,
+                zone,
+            ),
             _ => WindowSpec::cumulate(
                 self.interval("step", zone.is_some(), context)?,
                 self.interval("size", zone.is_some(), context)?,
@@ -324,19 +318,6 @@ fn parameters(function: &str) -> Option<&'static [&'static str]> {
         "session" => &["t", "ts", "gap", "key", "zone"],
         _ => return None,
     })
-}
-
-/// True when windows of `size` that start every `slide` would leave gaps.
-fn longer(slide: Step, size: Step) -> bool {
-    match (slide, size) {
-        (Step::Months(slide), Step::Months(size)) => slide > size,
-        (Step::Days(slide), Step::Days(size)) => slide > size,
-        (Step::Micros(slide), Step::Micros(size)) => slide > size,
-        (Step::Days(slide), Step::Micros(size)) => i64::from(slide).saturating_mul(86_400_000_000) > size,
-        (Step::Micros(slide), Step::Days(size)) => slide > i64::from(size).saturating_mul(86_400_000_000),
-        // A month has no fixed length: the specification refuses what does not fit it.
-        _ => false,
-    }
 }
 
 /// A positive interval as a step: months alone, days alone, or a length in microseconds.

@@ -42,7 +42,7 @@ impl Statement {
             "close the parenthesis before it, or check what stands in it"
         } else if message.contains("expected AND") {
             "write x BETWEEN 1 AND 2"
-        } else if is(here, &["from"]) && self.find_before("from", at).is_some_and(|first| first < at) {
+        } else if is(here, &["from"]) && self.find("from").is_some_and(|first| first < at) {
             "a SELECT has one FROM: add a table with JOIN, or put two SELECTs together with UNION ALL"
         } else if message.contains("expected end of statement") && self.find_before("from", at).is_none() {
             "put a comma between two columns of SELECT"

@@ -30,6 +30,15 @@ fn hopping_windows_overlap() {
 }
 
 #[test]
+fn hops_with_gaps_leave_rows_out() {
+    check(
+        "SELECT w.window_start, w.window_end, w.v FROM hop(s, at, INTERVAL '10 minutes', INTERVAL '2 minutes') AS w",
+        &[("10:01:59", "a", 1), ("10:02", "a", 2), ("10:09:59", "a", 3), ("10:10", "a", 4)],
+        &["1T10:00:00 | 1T10:02:00 | 1", "1T10:10:00 | 1T10:12:00 | 4"],
+    );
+}
+
+#[test]
 fn cumulating_windows_share_their_start() {
     check(
         "SELECT w.window_start, w.window_end, sum(w.v) AS v FROM cumulate(s, at, INTERVAL '5 minutes', INTERVAL '15 minutes') AS w GROUP BY w.window_start, w.window_end",
