@@ -120,6 +120,25 @@ pub(crate) fn required(flag: Option<String>, setting: &str, name: &str) -> Outco
     }
 }
 
+/// The brokers, `HOST:PORT[,..]`: the flag, else the setting.
+pub(crate) fn brokers(flag: Option<String>, setting: &str) -> Outcome<String> {
+    let brokers = required(flag, setting, "brokers")?;
+    for broker in brokers.split(',').map(str::trim) {
+        let address = broker.split_once("://").map_or(broker, |(_, address)| address);
+        let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+        let is_ipv6 = address.contains('[') == address.contains(']');
+        if !matches!(port, Some((host, Ok(1..))) if !host.is_empty() && is_ipv6 && (!host.contains(':') || host.ends_with(']')))
+        {
+            let host = if address.is_empty() { "localhost" } else { address.trim_end_matches(':') };
+            let message = format!(
+                "--brokers: found '{broker}', expected HOST:PORT[,..]; write {host}:9092, where 9092 is the usual port of Kafka"
+            );
+            return Err(Error::job(message).into());
+        }
+    }
+    Ok(brokers)
+}
+
 fn parse(text: &str, name: &str) -> Outcome<Table> {
     text.parse::<Table>().map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];

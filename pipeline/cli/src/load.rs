@@ -2,8 +2,8 @@
 
 use crate::exit::{Failure, Outcome};
 use citystream_lake::load;
+use citystream_model::Error;
 use citystream_model::catalog::Connectors;
-use citystream_model::{Diagnostic, Error};
 use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Handle;
@@ -12,34 +12,39 @@ use tokio::runtime::Handle;
 pub(crate) struct Schemas {
     pub(crate) catalog: Catalog,
     pub(crate) tables: Tables,
+    /// The declarations as they are written.
+    pub(crate) files: Vec<SqlFile>,
 }
 
 /// Reads `stream.sql` and `table.sql` of every subfolder of `folder`.
 pub(crate) fn schemas(folder: &Path, connectors: &dyn Connectors, handle: &Handle) -> Outcome<Schemas> {
     let files = declarations(folder)?;
     let catalog = Catalog::read(&files, connectors)?;
+    catalog.in_their_folders()?;
     let mut tables = Tables::new();
     let mut findings = Vec::new();
     for (name, table) in &catalog.tables {
         match load(table, handle) {
             Ok(loaded) => drop(tables.insert(name.clone(), loaded)),
-            Err(error) => {
-                let file =
-                    files.iter().find(|file| file.text.contains(name.as_str())).map_or("", |file| file.name.as_str());
-                findings.push(
-                    Diagnostic::new("S022", (1, 1), error.to_string(), "check LOCATION and the declared columns")
-                        .in_file(file),
-                );
-            }
+            Err(error) => findings.push(catalog.unreadable(name, &error)),
         }
     }
-    if findings.is_empty() { Ok(Schemas { catalog, tables }) } else { Err(Failure::Findings(findings)) }
+    if findings.is_empty() { Ok(Schemas { catalog, tables, files }) } else { Err(Failure::Findings(findings)) }
 }
 
 /// Reads and checks job files; one wrong file and there is none.
 pub(crate) fn jobs(files: &[PathBuf], schemas: &Schemas, connectors: &dyn Connectors) -> Outcome<Vec<CheckedJob>> {
-    let files = files.iter().map(|path| read(path)).collect::<Outcome<Vec<_>>>()?;
-    Ok(compile(&files, &schemas.catalog, &schemas.tables, connectors)?)
+    checked(&job_files(files)?, schemas, connectors)
+}
+
+/// Job files as they are written.
+pub(crate) fn job_files(files: &[PathBuf]) -> Outcome<Vec<SqlFile>> {
+    files.iter().map(|path| read(path)).collect()
+}
+
+/// Checks job files; one wrong file and there is none.
+pub(crate) fn checked(files: &[SqlFile], schemas: &Schemas, connectors: &dyn Connectors) -> Outcome<Vec<CheckedJob>> {
+    Ok(compile(files, &schemas.catalog, &schemas.tables, connectors)?)
 }
 
 fn declarations(folder: &Path) -> Outcome<Vec<SqlFile>> {

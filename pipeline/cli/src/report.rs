@@ -17,8 +17,39 @@ pub(crate) struct JobReport {
 pub(crate) fn print(jobs: &[JobReport], format: OutputFormat) {
     match format {
         OutputFormat::Json => println!("{}", Value::Array(jobs.iter().map(as_json).collect())),
-        OutputFormat::Text => print!("{}", as_text(jobs)),
+        OutputFormat::Text => print!("{}{}", as_text(jobs), jobs.iter().map(remarks).collect::<String>()),
     }
+    jobs.iter().filter_map(warning).for_each(|warning| eprintln!("warning: {warning}"));
+}
+
+/// Lines on what was not counted as a result: rejects by reason, and rows on which an expression failed.
+fn remarks(job: &JobReport) -> String {
+    let Status { rejected, rejected_reasons, expression_errors, .. } = &job.status;
+    let mut lines = String::new();
+    if *rejected > 0 {
+        let reasons = rejected_reasons.iter().filter(|(_, count)| **count > 0);
+        let reasons = reasons.map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ");
+        lines += &format!("{}: rejected {rejected} ({reasons}), see the rejects tables of its streams\n", job.name);
+    }
+    if *expression_errors > 0 {
+        lines += &format!(
+            "{}: {expression_errors} expressions failed and are NULL (a division by zero, a CAST or an overflow)\n",
+            job.name
+        );
+    }
+    lines
+}
+
+/// What an empty table would not say of itself.
+fn warning(job: &JobReport) -> Option<String> {
+    let Status { read, rejected, rejected_reasons, .. } = &job.status;
+    let (reason, _) = rejected_reasons.iter().max_by_key(|(_, count)| **count)?;
+    (*read > 0 && read == rejected).then(|| {
+        format!(
+            "job '{}': all {read} records were rejected, most of them for {reason}; look at column detail of the rejects table, and at the stream's declaration",
+            job.name
+        )
+    })
 }
 
 fn as_json(job: &JobReport) -> Value {

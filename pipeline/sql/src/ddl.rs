@@ -1,17 +1,21 @@
 //! The statements that declare things: streams, reference tables, jobs and their sinks.
 
+pub(crate) mod flink;
 pub(crate) mod job;
+pub(crate) mod show;
 pub(crate) mod sink;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod types;
 
+use crate::text::windows::{closing, is_keyword, split};
 use crate::text::{Place, Statement, place};
 use citystream_model::Diagnostic;
 use datafusion::sql::parser::CreateExternalTable;
 use datafusion::sql::sqlparser::ast::{
     CreateTableOptions, CreateView, Expr, Ident, Insert, ObjectName, Spanned, SqlOption, Value,
 };
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// The plain, lower-case name in `name`; schemas and quotes around odd names are refused.
 pub(crate) fn plain_name(statement: &Statement, name: &ObjectName, what: &str) -> Result<(String, Place), Diagnostic> {
@@ -64,19 +68,25 @@ fn external_options(
     statement: &Statement,
     table: &CreateExternalTable,
 ) -> Result<Vec<(String, String, Option<Place>)>, Diagnostic> {
-    // The parser keeps no places of options, so they are looked up in order: name, value, name, value.
-    let mut from = statement.find_after("options", place(table.name.span().end)).unwrap_or_else(|| statement.start());
-    let mut read = |(name, value): &(String, Value)| {
-        let at = statement.find_after(name, from).unwrap_or(from);
+    let places = option_places(statement);
+    let read = |(number, (name, value)): (usize, &(String, Value))| {
+        let at = places.get(number).copied();
         let text = literal(value).ok_or_else(|| {
             let message = format!("option '{name}': found {value}, expected a quoted text, a number or a boolean");
-            statement.finding("S006", at, message, "put the value in single quotes")
+            statement.finding("S006", at.unwrap_or(statement.start()), message, "put the value in single quotes")
         })?;
-        from = (at.0, at.1 + 1);
-        from = statement.find_after(&text, from).map_or(from, |value| (value.0, value.1 + 1));
-        Ok((name.clone(), text, Some(at)))
+        Ok((name.clone(), text, at))
     };
-    table.options.iter().map(&mut read).collect()
+    table.options.iter().enumerate().map(read).collect()
+}
+
+/// Where the names in `OPTIONS (...)` stand: the parser keeps no places of them.
+fn option_places(statement: &Statement) -> Vec<Place> {
+    let words: Vec<TokenWithSpan> = statement.words().cloned().collect();
+    let is_options = |pair: &[TokenWithSpan]| is_keyword(&pair[0], "options") && pair[1].token == Token::LParen;
+    let Some(open) = words.windows(2).position(is_options).map(|options| options + 1) else { return Vec::new() };
+    let end = closing(&words, open).unwrap_or(words.len());
+    split(&words[open + 1..end]).iter().filter_map(|option| option.first()).map(|name| place(name.span.start)).collect()
 }
 
 /// Refuses the clauses of `CREATE EXTERNAL TABLE` that mean nothing here.

@@ -104,7 +104,7 @@ fn read(file: &SqlFile, connectors: &dyn Connectors) -> (Vec<Written>, Vec<Diagn
         Err(finding) => return (jobs, vec![finding]),
     };
     for statement in statements {
-        let read = match statement.parse() {
+        let read = match ddl::flink::refuse_in_job(&statement).and_then(|()| statement.parse()) {
             Err(finding) => Err(vec![finding]),
             Ok(Parsed::CreateExternalTable(create)) if create.unbounded => {
                 let help = "declare it in <schemas>/<stream>/stream.sql";
@@ -234,8 +234,8 @@ fn check(
         can_run(&lowered, &twin)?;
         Ok((twin, used, lowered, reference))
     });
-    let (twin, streams, lowered, reference) =
-        planned.map_err(|error| located(finding::of_error(&statement, &error), &statement))?;
+    let (twin, streams, lowered, reference) = planned
+        .map_err(|error| finding::precise(&statement, located(finding::of_error(&statement, &error), &statement)))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;

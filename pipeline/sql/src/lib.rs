@@ -21,9 +21,12 @@ mod jobs;
 mod options;
 mod plan;
 mod session;
+mod spelling;
 mod text;
 mod walk;
 
 pub use catalog::Catalog;
+pub use ddl::show::stream_ddl;
 pub use jobs::{CheckedJob, Tables, compile};
+pub use spelling::{Note, notes};
 pub use text::SqlFile;

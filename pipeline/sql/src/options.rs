@@ -30,7 +30,7 @@ impl<'a> Options<'a> {
     pub(crate) fn new(statement: &'a Statement, pairs: Vec<(String, String, Option<Place>)>) -> Self {
         let mut options = Self { statement, entries: Vec::new(), findings: Vec::new(), known: Vec::new() };
         for (name, value, at) in pairs {
-            let name = name.to_lowercase();
+            let name = name_of(&name);
             let seen = options.entries.iter().filter(|entry| entry.name == name).count();
             let at = at.or_else(|| statement.find_nth(&name, seen)).unwrap_or_else(|| statement.start());
             if seen > 0 {
@@ -101,13 +101,46 @@ impl<'a> Options<'a> {
         let unread: Vec<_> =
             self.entries.iter().filter(|entry| !entry.taken).map(|entry| (entry.name.clone(), entry.at)).collect();
         for (name, at) in unread {
-            let help = match nearest(&name, self.known.iter().copied()) {
-                Some(known) => format!("did you mean '{known}'?"),
-                None => format!("known options: {}", self.known.join(", ")),
+            let short = self.known.iter().find(|known| known.rsplit('.').next() == Some(name.as_str()));
+            let near = short.copied().or_else(|| nearest(&name, self.known.iter().copied()));
+            let help = match (foreign(&name, self.known.contains(&"lateness")), near) {
+                (Some(instead), _) => instead.to_owned(),
+                (None, Some(known)) => format!("did you mean '{known}'?"),
+                (None, None) => format!("known options: {}", self.known.join(", ")),
             };
             self.report("S004", at, format!("unknown option '{name}'"), help);
         }
         self.findings
+    }
+}
+
+/// What to write instead of an option of another system.
+fn foreign(name: &str, is_job: bool) -> Option<&'static str> {
+    Some(match (name, is_job) {
+        ("bootstrap.servers" | "bootstrap_servers" | "brokers" | "kafka.bootstrap.servers", _) => {
+            "brokers belong to the command: --brokers HOST:PORT"
+        }
+        ("topic" | "kafka_topic" | "connector" | "output" | "target", true) => {
+            "where a job writes is sink = 'kafka:<topic>' or 'parquet:<name>'"
+        }
+        ("watermark" | "grace" | "grace_period" | "allowed_lateness" | "allowed.lateness", true) => {
+            "write lateness = '1 minute', for which windows stay open beyond the stream's disorder"
+        }
+        ("trigger" | "output_mode" | "mode", true) => "write emit = 'final', or leave it out",
+        ("topic" | "kafka_topic" | "connector", false) => {
+            "the topic is the LOCATION: STORED AS KAFKA LOCATION '<topic>'"
+        }
+        ("watermark" | "watermark.delay" | "delay" | "lateness", false) => "write 'time.out_of_order' '30 seconds'",
+        ("timestamp" | "event_time" | "time" | "rowtime", false) => "write 'time.column' '<column>'",
+        _ => return None,
+    })
+}
+
+/// A name in lower case, but for the column in `path.<column>`.
+fn name_of(name: &str) -> String {
+    match name.split_once('.') {
+        Some((path, column)) if path.eq_ignore_ascii_case("path") => format!("path.{column}"),
+        _ => name.to_lowercase(),
     }
 }
 

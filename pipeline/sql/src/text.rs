@@ -1,12 +1,14 @@
 //! SQL text as statements with positions: splits on tokens, so that `;` in a string or comment splits nothing.
 
 mod depth;
+mod help;
+pub(crate) mod windows;
 
 use citystream_model::Diagnostic;
-use citystream_model::nearest::nearest;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace};
+use windows::Pasted;
 
 /// One file of SQL.
 #[derive(Debug, Clone)]
@@ -31,8 +33,10 @@ const NESTED_HELP: &str = "split it: name its parts in WITH queries, or put list
 pub(crate) struct Statement {
     /// Name of its file.
     pub(crate) file: String,
-    /// Its tokens, without those between statements.
-    tokens: Vec<TokenWithSpan>,
+    /// Its tokens, without those between statements; window calls are in our spelling.
+    pub(crate) tokens: Vec<TokenWithSpan>,
+    /// Window calls that were written in another spelling.
+    pub(crate) pasted: Vec<Pasted>,
 }
 
 /// A place in a text: line and column, counted from 1.
@@ -56,8 +60,25 @@ impl SqlFile {
         let is_text = |token: &TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
         Ok(statements
             .filter(|tokens| tokens.iter().any(is_text))
-            .map(|tokens| Statement { file: self.name.clone(), tokens: tokens.to_vec() })
+            .map(|tokens| {
+                // What is too deep to be parsed is refused there, and is too deep to be rewritten too.
+                let is_deep = depth::too_deep(tokens.iter().filter(|token| is_text(token))).is_some();
+                let as_is = || (tokens.to_vec(), Vec::new());
+                let (tokens, pasted) = if is_deep { as_is() } else { windows::in_our_spelling(tokens) };
+                Statement { file: self.name.clone(), tokens, pasted }
+            })
             .collect())
+    }
+
+    /// The text with its window calls in our spelling, and everything else as it is written.
+    ///
+    /// # Errors
+    /// The text cannot be split into statements.
+    pub fn in_our_spelling(&self) -> Result<String, Diagnostic> {
+        let statements = self.statements()?;
+        let texts =
+            statements.iter().map(|statement| statement.tokens.iter().map(|token| print(&token.token)).collect());
+        Ok(texts.collect::<Vec<String>>().join(";"))
     }
 
     /// Place and message of a text, name or comment that does not end.
@@ -102,7 +123,7 @@ impl Statement {
     pub(crate) fn parse(&self) -> Result<Parsed, Diagnostic> {
         self.refuse_depth()?;
         let parse = || {
-            DFParserBuilder::new(self.without_table())
+            DFParserBuilder::new(self.tokens.clone())
                 .with_dialect(&GenericDialect {})
                 .with_recursion_limit(MAX_PARSED)
                 .build()?
@@ -114,19 +135,6 @@ impl Statement {
             (Some(statement), None) => Ok(statement),
             _ => Err(self.finding("S001", self.start(), "found more than one statement", "separate statements by ';'")),
         }
-    }
-
-    /// The tokens, without the TABLE of Flink's `TUMBLE(TABLE readings, ...)`, which no grammar here takes.
-    fn without_table(&self) -> Vec<TokenWithSpan> {
-        let is_space = |token: &&TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-        let drop = |at: usize| {
-            let before = self.tokens[..at].iter().rev().find(|token| !is_space(token));
-            let next = self.tokens[at + 1..].iter().find(|token| !is_space(token));
-            is_word(&self.tokens[at].token, "table")
-                && before.is_some_and(|token| token.token == Token::LParen)
-                && next.is_some_and(|token| matches!(token.token, Token::Word(_)))
-        };
-        self.tokens.iter().enumerate().filter(|(at, _)| !drop(*at)).map(|(_, token)| token.clone()).collect()
     }
 
     /// Where the statement begins.
@@ -156,6 +164,25 @@ impl Statement {
         places.take_while(|at| *at <= to).last()
     }
 
+    /// Where one of `signs` stands for the first time at or behind `from`.
+    pub(crate) fn find_sign(&self, signs: &[&str], from: Place) -> Option<Place> {
+        let is_sign = |token: &&TokenWithSpan| signs.contains(&token.token.to_string().as_str());
+        self.words().filter(is_sign).map(|token| place(token.span.start)).find(|at| *at >= from)
+    }
+
+    /// True when something in the statement is given the name: `AS name`.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        let words: Vec<&TokenWithSpan> = self.words().collect();
+        words.windows(2).any(|pair| is_word(&pair[0].token, "as") && is_word(&pair[1].token, name))
+    }
+
+    /// The token at a place, and the one before it.
+    pub(crate) fn around(&self, at: Place) -> (Option<&Token>, Option<&Token>) {
+        let before = self.words().take_while(|token| place(token.span.start) < at).last();
+        let here = self.words().find(|token| place(token.span.start) >= at);
+        (before.map(|token| &token.token), here.map(|token| &token.token))
+    }
+
     /// How the statement begins, in capitals: `SELECT`, `DROP TABLE`.
     pub(crate) fn head(&self) -> String {
         let mut words = self.words().map(|token| token.token.to_string().to_uppercase());
@@ -182,7 +209,7 @@ impl Statement {
         Diagnostic::new(code, at, message, help).in_file(&self.file)
     }
 
-    fn words(&self) -> impl Iterator<Item = &TokenWithSpan> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = &TokenWithSpan> {
         self.tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)))
     }
 
@@ -201,39 +228,8 @@ impl Statement {
             Some((expected, found)) => format!("found '{found}', expected {expected}"),
             None => lower_first(message),
         };
-        self.finding("S001", at, message, self.syntax_help(at))
-    }
-
-    /// What to write instead of the word at `at`, as far as the words around it tell.
-    fn syntax_help(&self, at: Place) -> String {
-        let before = self.words().take_while(|token| place(token.span.start) < at).last();
-        let here = self.words().find(|token| place(token.span.start) >= at);
-        let is = |token: Option<&TokenWithSpan>, words: &[&str]| {
-            token.is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)))
-        };
-        if is(here, &["system_time", "version"]) {
-            return "joins to a table version (FOR SYSTEM_TIME AS OF) are not taken; join the table itself, it is read once at the start".into();
-        }
-        if is(here, &["emit"]) {
-            return "say when results come out in the job's options: WITH (emit = 'final')".into();
-        }
-        if is(here, &["within"]) {
-            return "patterns (MATCH_RECOGNIZE) are not taken yet".into();
-        }
-        if self.find_before("watermark", at).is_some() {
-            return "say it in the stream's options: 'time.column' '<column>', 'time.out_of_order' '30 seconds'".into();
-        }
-        if is(before, &["create", "insert"]) {
-            return "end the statement before with ';'".into();
-        }
-        let slip = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
-            Some(Token::Word(word)) => slip_of_keyword(&word.value),
-            _ => None,
-        };
-        match slip(before).or_else(|| slip(here)) {
-            Some(keyword) => format!("did you mean {keyword}?"),
-            None => "check the spelling at this place and just before it".into(),
-        }
+        let help = self.syntax_help(at, &message);
+        self.finding("S001", at, message, help)
     }
 
     /// Refuses a statement that is deeper than any walk over it could follow.
@@ -272,6 +268,15 @@ pub(crate) fn lower_first(text: &str) -> String {
     }
 }
 
+/// A token as SQL; the tokenizer has taken the doubled quotes out.
+pub(crate) fn print(token: &Token) -> String {
+    match token {
+        Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
+        Token::Word(word) if word.quote_style == Some('"') => format!("\"{}\"", word.value.replace('"', "\"\"")),
+        other => other.to_string(),
+    }
+}
+
 fn is_word(token: &Token, word: &str) -> bool {
     match token {
         Token::Word(found) => found.value.eq_ignore_ascii_case(word),
@@ -279,31 +284,6 @@ fn is_word(token: &Token, word: &str) -> bool {
         Token::VerticalBarRightAngleBracket => word == "|>",
         _ => false,
     }
-}
-
-/// The keyword of which `word` is a slip of the keyboard, unless it is a keyword itself.
-fn slip_of_keyword(word: &str) -> Option<&'static str> {
-    const KEYWORDS: [&str; 17] = [
-        "SELECT",
-        "FROM",
-        "WHERE",
-        "GROUP",
-        "HAVING",
-        "JOIN",
-        "CREATE",
-        "MATERIALIZED",
-        "VIEW",
-        "INSERT",
-        "INTO",
-        "INTERVAL",
-        "QUALIFY",
-        "UNION",
-        "UNBOUNDED",
-        "EXTERNAL",
-        "LOCATION",
-    ];
-    let is_keyword = KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word));
-    if is_keyword || word.len() < 4 { None } else { nearest(word, KEYWORDS) }
 }
 
 /// Splits ` at Line: 3, Column: 7` off a parser's message.

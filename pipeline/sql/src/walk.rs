@@ -3,6 +3,7 @@
 
 mod clauses;
 mod functions;
+mod values;
 mod wildcards;
 
 use crate::catalog::Catalog;
@@ -58,7 +59,6 @@ impl VisitorMut for Walker<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
-        functions::unwrap_table(factor);
         self.table_factor(factor)?;
         let TableFactor::Table { name, args, .. } = factor else { return ControlFlow::Continue(()) };
         let Some(args) = args else { return self.known(name) };
@@ -79,6 +79,11 @@ impl VisitorMut for Walker<'_> {
             Expr::Subquery(subquery) if !self.windowed.contains(&place(subquery.span().start)) => {
                 self.subquery(subquery)
             }
+            Expr::BinaryOp { left, op, right } => self.operator(left, op, right),
+            Expr::InList { expr, list, .. } => self.list(expr, list.iter()),
+            Expr::Between { expr, low, high, .. } => self.list(expr, [&**low, &**high]),
+            Expr::Interval(interval) => self.interval(interval),
+            Expr::AtTimeZone { time_zone, .. } => self.time_zone(time_zone),
             _ => ControlFlow::Continue(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::args::{OutputFormat, ProduceArgs};
 use crate::command::Context;
-use crate::config::required;
+use crate::config::brokers;
 use crate::exit::Outcome;
 use crate::inputs::lines;
 use crate::load;
@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, args: ProduceArgs) -> Outcome {
     })?;
     let key = key(&args, stream)?;
     let sending = Sending { stream, key, pace: pace(&args)?, shuffle: shuffle(&args)?, stop: &context.stop };
-    let brokers = required(args.brokers.clone(), &context.config.run.brokers, "brokers")?;
+    let brokers = brokers(args.brokers.clone(), &context.config.run.brokers)?;
     let mut options = context.config.kafka.clone();
     options.extend(stream.kafka.clone());
     let client = KafkaClient::new(brokers, kafka::resolve_secrets(&options, &|name| std::env::var(name).ok())?);

@@ -2,7 +2,7 @@
 
 use crate::args::RunArgs;
 use crate::command::Context;
-use crate::config::required;
+use crate::config::{brokers, required};
 use crate::exit::{Failure, Outcome, number};
 use crate::http::{self, Pages};
 use crate::load;
@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let config = &context.config.run;
     let from = start(args.from.as_deref().unwrap_or(&config.from))?;
     let limit = memory::limit(args.memory_limit.as_deref().unwrap_or(&config.memory_limit))?;
-    let brokers = required(args.brokers, &config.brokers, "brokers")?;
+    let brokers = brokers(args.brokers, &config.brokers)?;
     let data_dir = required(args.data_dir, &config.data_dir, "data-dir")?;
     let if_exists = if_exists(args.if_exists, &config.if_exists)?;
     let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;

@@ -118,3 +118,27 @@ fn a_missing_input_is_refused() {
     batch(&["flow"]).says(&["STREAM=FILE"]);
     assert!(!city.path("data").exists());
 }
+
+#[test]
+fn what_was_rejected_and_what_failed_is_said_in_words() {
+    let city = City::new();
+    city.declare("flow", crate::city::FLOW, "");
+    let lines =
+        [flow("12", 4, "05:00:00"), flow("x", 0, "05:00:01"), "{".to_owned(), flow("y", "\"many\"", "05:00:02")];
+    city.file("flow.jsonl", &lines.join("\n"));
+    city.file("bad.jsonl", "{\n[]\n{\n");
+    city.job("failing", "", "SELECT site, 100 / veh AS share FROM flow");
+    let batch = |input: &str| {
+        let args =
+            ["batch", "failing.sql", "--schemas", "schemas", "--data-dir", "past", "--if-exists", "replace", "--input"];
+        city.done(&[&args[..], &[input]].concat()).expect(0)
+    };
+    let done = batch("flow=flow.jsonl");
+    for part in ["failing: rejected 2 (invalid_json 1, wrong_type 1)", "failing: 1 expressions failed and are NULL"] {
+        assert!(done.stdout.contains(part), "{}", done.stdout);
+    }
+    assert!(!done.stderr.contains("warning"), "{}", done.stderr);
+    // Nothing came out, which the exit code does not say.
+    batch("flow=bad.jsonl")
+        .says(&["warning: job 'failing': all 3 records were rejected, most of them for invalid_json"]);
+}

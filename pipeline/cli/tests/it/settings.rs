@@ -52,3 +52,16 @@ fn a_wrong_file_is_pointed_at_and_all_kafka_options_are_checked() {
     let wrong = city.done(&["check", "x.sql", "--schemas", "schemas", "--log-level", "loud=very"]).expect(1);
     wrong.says(&["log level", "loud=very"]);
 }
+
+#[test]
+fn brokers_have_a_port() {
+    let city = City::new();
+    city.declare("flow", crate::city::FLOW, "");
+    city.job("j", "", "SELECT site FROM flow");
+    for brokers in ["kafka", "kafka:", ":9092", "kafka:port", "a:9092,b", "::1", "a:9092,", "[::1]", ""] {
+        let args = ["run", "j.sql", "--schemas", "schemas", "--data-dir", "data", "--brokers", brokers];
+        let done = city.done(&args).expect(1);
+        done.says(&["--brokers"]);
+        assert!(brokers.is_empty() || done.stderr.contains("expected HOST:PORT[,..]; write "), "{}", done.stderr);
+    }
+}

@@ -182,7 +182,10 @@ impl ColumnPlan {
                 Token::Json(token) => shortened(token, MAX_QUOTED_BYTES),
                 Token::Bare(text) => format!("\"{}\"", shortened(text, MAX_QUOTED_BYTES)),
             };
-            self.refuse(reason, &found)
+            match times.skipped(found.trim_matches('"')).filter(|_| reason == Reason::BadTime) {
+                Some(expected) => Refusal::column(reason, &self.name, &found, &expected),
+                None => self.refuse(reason, &found),
+            }
         })
     }
 

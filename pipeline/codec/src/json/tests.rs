@@ -297,6 +297,17 @@ fn ten_megabytes_pass() {
 }
 
 #[test]
+fn a_skipped_local_time_is_called_so() {
+    let mut stream = stream(vec![column("at", timestamp_type(), &["at"])]);
+    stream.time_zone = Some(chrono_tz::Europe::Amsterdam);
+    let detail = "column at: found \"2026-03-29T02:30:00\", expected a local time that exists: the clocks of \
+        Europe/Amsterdam skip this one in spring, and an offset (+02:00) would say which is meant";
+    check(&stream, r#"{"at":"2026-03-29T02:30:00"}"#, &format!("bad_time: {detail}"));
+    let detail = r#"column at: found "soon", expected TIMESTAMP as rfc3339 in 1700 to 2200"#;
+    check(&stream, r#"{"at":"soon"}"#, &format!("bad_time: {detail}"));
+}
+
+#[test]
 fn details_are_short() {
     let name = "é".repeat(300);
     let stream = stream(vec![column(&name, DataType::Int32, &["v"])]);

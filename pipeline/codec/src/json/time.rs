@@ -34,6 +34,14 @@ impl TimeRules {
         in_range(self.instant(&local).ok_or(Reason::BadTime)?)
     }
 
+    /// What would have been read, for a text whose local time the zone's clocks skip in spring.
+    pub(super) fn skipped(&self, text: &str) -> Option<String> {
+        let zone = self.zone?;
+        let local = Local::parse(text.as_bytes())?;
+        let is_skipped = self.instant(&local).is_none();
+        is_skipped.then(|| format!("a local time that exists: the clocks of {zone} skip this one in spring, and an offset (+02:00) would say which is meant"))
+    }
+
     /// The time that a number token names. What is finer than microseconds is cut off, towards the past like a text's.
     pub(super) fn number(&self, token: &str) -> Result<Micros, Reason> {
         let scale = match self.format {

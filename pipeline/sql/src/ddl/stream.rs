@@ -35,7 +35,9 @@ pub(crate) fn read(
     }
     let topic = table.locations.first().cloned().unwrap_or_default();
     if let Err(error) = connectors.check_sink(&SinkRef { scheme: "kafka".into(), target: topic.clone() }) {
-        options.report("S006", statement.locate(&topic), format!("LOCATION: {error}"), "name the Kafka topic");
+        let at =
+            statement.find_after(&topic, statement.locate("location")).unwrap_or_else(|| statement.locate("location"));
+        options.report("S006", at, format!("LOCATION: {}", error.message()), "name the Kafka topic");
     }
     for column in declared.iter().filter(|column| matches!(column.name.as_str(), "window_start" | "window_end")) {
         let message = format!("column '{}' has the name of a window's bound", column.name);
@@ -49,7 +51,7 @@ pub(crate) fn read(
     let stream = Stream {
         topic,
         columns: columns(&mut options, declared),
-        format: options.parsed("format", Format::Json, |text| one_of(text, &[("json", Format::Json)])),
+        format: options.parsed("format", Format::Json, format),
         time_column: String::new(),
         time_format: options.parsed("time.format", TimeFormat::Rfc3339, time_format),
         time_zone: options.parsed("time.zone", None, |text| zone(text).map(Some)),
@@ -60,18 +62,18 @@ pub(crate) fn read(
         max_future: options.parsed("time.max_future", Duration::from_secs(300), parse_duration),
         idle: options.parsed("time.idle", Duration::from_secs(60), some_duration),
         key: None,
-        rejects: options.text("rejects").unwrap_or_else(|| format!("{name}_rejected")),
+        rejects: rejects(&mut options, &name, connectors),
         history: options.text("history"),
         kafka: kafka_options(&mut options, connectors),
         name,
     };
-    let stream = finish(statement, stream, &mut options, connectors);
+    let stream = finish(statement, stream, &mut options);
     let findings = options.finish();
     if findings.is_empty() { Ok(stream) } else { Err(findings) }
 }
 
 /// Reads the options that refer to columns or folders.
-fn finish(statement: &Statement, mut stream: Stream, options: &mut Options<'_>, connectors: &dyn Connectors) -> Stream {
+fn finish(statement: &Statement, mut stream: Stream, options: &mut Options<'_>) -> Stream {
     match options.take("time.column") {
         None => {
             let help = "add 'time.column' '<a TIMESTAMP column>' or 'time.column' '_timestamp' (the Kafka record time)";
@@ -108,16 +110,17 @@ fn finish(statement: &Statement, mut stream: Stream, options: &mut Options<'_>, 
         }
         stream.key = Some(name);
     }
-    let folder = SinkRef { scheme: "parquet".into(), target: stream.rejects.clone() };
-    if let Err(error) = connectors.check_sink(&folder) {
-        options.report(
-            "S006",
-            statement.locate("rejects"),
-            format!("option rejects: {error}"),
-            "name a folder below the data folder",
-        );
-    }
     stream
+}
+
+/// The folder of the rejects table.
+fn rejects(options: &mut Options<'_>, stream: &str, connectors: &dyn Connectors) -> String {
+    let Some((target, at)) = options.take("rejects") else { return format!("{stream}_rejected") };
+    if let Err(error) = connectors.check_sink(&SinkRef { scheme: "parquet".into(), target: target.clone() }) {
+        let help = "name a folder below the data folder, such as '<stream>_rejected'";
+        options.report("S006", at, format!("option rejects: {}", error.message()), help);
+    }
+    target
 }
 
 fn unknown_column(options: &mut Options<'_>, columns: &[Column], option: &str, name: &str, at: (u64, u64)) {
@@ -141,7 +144,10 @@ fn columns(options: &mut Options<'_>, declared: Vec<Declared>) -> Vec<Column> {
         })
         .collect();
     for (name, value, at) in options.prefixed("path.") {
-        match (columns.iter_mut().find(|column| column.name == name), path(&value)) {
+        let lower = name.to_lowercase();
+        let is_declared = columns.iter().any(|column| column.name == name);
+        let wanted = if is_declared { &name } else { &lower };
+        match (columns.iter_mut().find(|column| column.name == *wanted), path(&value)) {
             (Some(column), Ok(path)) => column.path = path,
             (None, _) => unknown_column(options, &columns, "option path:", &name, at),
             (_, Err(error)) => options.report(
@@ -170,6 +176,11 @@ fn path(text: &str) -> Result<Path, Error> {
     }
     let parts = text.strip_prefix('/').ok_or_else(wrong)?;
     Ok(Path::Body(parts.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect()))
+}
+
+fn format(text: &str) -> Result<Format, Error> {
+    one_of(text, &[("json", Format::Json)])
+        .map_err(|error| Error::job(format!("{}; write 'json': a record is one JSON object", error.message())))
 }
 
 fn time_format(text: &str) -> Result<TimeFormat, Error> {

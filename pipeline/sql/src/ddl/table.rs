@@ -29,13 +29,9 @@ pub(crate) fn read(
         "PARQUET" => TableFormat::Parquet,
         other => {
             let message = format!("found STORED AS {other}, expected CSV or PARQUET");
-            options.report(
-                "S006",
-                statement.locate(other),
-                message,
-                "a stream is declared as CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA",
-            );
-            TableFormat::Parquet
+            let help = "a stream is declared as CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA";
+            // Its options are those of another kind of thing.
+            return Err(vec![statement.finding("S006", statement.locate(other), message, help)]);
         }
     };
     if declared.is_empty() && format != TableFormat::Parquet {

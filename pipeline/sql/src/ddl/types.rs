@@ -4,6 +4,7 @@ use crate::ddl::normal;
 use crate::text::{Statement, place};
 use arrow::datatypes::DataType;
 use citystream_model::Diagnostic;
+use citystream_model::nearest::nearest;
 use citystream_model::stream::timestamp_type;
 use datafusion::sql::sqlparser::ast::{ColumnDef, ColumnOption, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
@@ -55,10 +56,68 @@ fn declared(statement: &Statement, column: &ColumnDef) -> Result<Declared, Diagn
     }
     let data_type = arrow_type(&column.data_type).ok_or_else(|| {
         let message = format!("column '{name}': found the type {}, which is not supported", column.data_type);
-        let help = "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), TEXT, DATE or TIMESTAMP";
-        statement.finding("S020", at, message, help)
+        statement.finding("S020", at, message, instead(&name, &column.data_type.to_string()))
     })?;
     Ok(Declared { name, data_type, nullable })
+}
+
+/// What to write instead of a type that is not supported.
+fn instead(name: &str, sql: &str) -> String {
+    const KNOWN: [&str; 12] = [
+        "BOOLEAN",
+        "TINYINT",
+        "SMALLINT",
+        "INT",
+        "BIGINT",
+        "FLOAT",
+        "DOUBLE",
+        "DECIMAL",
+        "TEXT",
+        "STRING",
+        "DATE",
+        "TIMESTAMP",
+    ];
+    let upper = sql.to_uppercase();
+    let is = |words: &[&str]| words.iter().any(|word| upper.starts_with(word));
+    if upper.contains('[') || is(&["JSON", "STRUCT", "ARRAY", "MAP", "ROW", "OBJECT"]) {
+        format!(
+            "declare each field that you need as a column of its own: speed DOUBLE with 'path.speed' '/{name}/speed'"
+        )
+    } else if is(&["TIMESTAMP", "DATETIME"]) {
+        "write TIMESTAMP: UTC in microseconds; an offset in the text is read, and 'time.zone' says what no offset means"
+            .to_owned()
+    } else if is(&[
+        "VARCHAR",
+        "CHAR",
+        "NVARCHAR",
+        "UUID",
+        "BYTEA",
+        "BYTES",
+        "BINARY",
+        "VARBINARY",
+        "BLOB",
+        "TIME",
+        "ENUM",
+        "CLOB",
+    ]) {
+        "write TEXT".to_owned()
+    } else if upper.contains("UNSIGNED")
+        || is(&["INT64", "UINT", "LONG", "BIGSERIAL", "SERIAL", "INT8", "INT256", "INT128"])
+    {
+        "write BIGINT".to_owned()
+    } else if is(&["INT32", "INT16", "MEDIUMINT"]) {
+        "write INT".to_owned()
+    } else if is(&["FLOAT64", "DOUBLE", "FLOAT", "REAL"]) {
+        "write DOUBLE".to_owned()
+    } else if is(&["DECIMAL", "NUMERIC", "BIGDECIMAL"]) {
+        "write DECIMAL(p, s), p from 1 to 38 and s from 0 to p".to_owned()
+    } else if is(&["INTERVAL"]) {
+        "write BIGINT or DOUBLE, a number of seconds".to_owned()
+    } else if let Some(near) = nearest(&upper, KNOWN) {
+        format!("did you mean {near}?")
+    } else {
+        "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), TEXT, DATE or TIMESTAMP".to_owned()
+    }
 }
 
 /// The Arrow type of a declared SQL type.

@@ -1,5 +1,6 @@
 //! Function calls: those whose answer follows the clock, chance or the order of rows, and the arguments of windows.
 
+use crate::finding::foreign;
 use crate::text::place;
 use crate::walk::{Flow, WINDOW_FUNCTIONS, Walker};
 use citystream_functions::{Sensitivity, order_sensitivity};
@@ -31,7 +32,7 @@ impl Walker<'_> {
     pub(super) fn function(&self, function: &Function) -> Flow {
         let name = function.name.to_string().to_lowercase();
         let at = place(function.name.span().start);
-        if VOLATILE.contains(&name.as_str()) {
+        if VOLATILE.contains(&name.as_str()) || foreign::is_clock(&name) {
             let help = "use the event time: a column of the row, or window_start and window_end";
             return self.refuse(
                 "S130",
@@ -45,6 +46,15 @@ impl Walker<'_> {
                 "write it in FROM: FROM {name}(stream, time_column, ...) AS w, and GROUP BY w.window_start, w.window_end"
             );
             return self.refuse("S003", at, format!("found {name}(...) as an expression, expected it in FROM"), help);
+        }
+        if foreign::is_rank(&name) && function.over.is_none() {
+            let help = format!("write {name}(...) OVER (PARTITION BY window_start, window_end ORDER BY ...)");
+            return self.refuse(
+                "S013",
+                at,
+                format!("{name}() needs OVER, which says in which rows and in which order"),
+                help,
+            );
         }
         if function.over.is_some() || is_ordered(function) && order_sensitivity(&name) == Sensitivity::NeedsOrder {
             return ControlFlow::Continue(());
@@ -93,37 +103,6 @@ impl Walker<'_> {
     }
 }
 
-/// Takes Flink's `TABLE(TUMBLE(...))` for the call inside.
-pub(super) fn unwrap_table(factor: &mut TableFactor) {
-    let TableFactor::TableFunction { expr: Expr::Function(function), alias } = factor else { return };
-    let FunctionArguments::List(list) = &function.args else { return };
-    let args = TableFunctionArgs { args: list.args.iter().cloned().map(without_descriptor).collect(), settings: None };
-    *factor = TableFactor::Table {
-        name: function.name.clone(),
-        alias: alias.clone(),
-        args: Some(args),
-        with_hints: vec![],
-        version: None,
-        with_ordinality: false,
-        partitions: vec![],
-        json_path: None,
-        sample: None,
-        index_hints: vec![],
-    };
-}
-
-/// `DESCRIPTOR(c)` is `c`.
-fn without_descriptor(arg: FunctionArg) -> FunctionArg {
-    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(function))) = &arg
-        && function.name.to_string().eq_ignore_ascii_case("descriptor")
-        && let FunctionArguments::List(list) = &function.args
-        && let [column] = &list.args[..]
-    {
-        return column.clone();
-    }
-    arg
-}
-
 /// Writes the stream that a window function reads as a subquery, so that the planner resolves its name.
 pub(super) fn spell_out(args: &mut TableFunctionArgs) {
     for (position, arg) in args.args.iter_mut().enumerate() {
@@ -151,7 +130,7 @@ fn all_of(ident: Ident) -> Option<Query> {
 }
 
 /// The name in the argument `t`: the first one, or the one called so.
-fn relation(position: usize, arg: &FunctionArg) -> Option<&Ident> {
+pub(super) fn relation(position: usize, arg: &FunctionArg) -> Option<&Ident> {
     match arg {
         FunctionArg::Unnamed(_) if position > 0 => None,
         FunctionArg::Named { name, .. } if !name.value.eq_ignore_ascii_case("t") => None,

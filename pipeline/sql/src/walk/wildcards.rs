@@ -2,11 +2,12 @@
 
 use crate::ddl::normal;
 use crate::text::place;
+use crate::walk::functions::relation;
 use crate::walk::{Flow, Walker};
 use citystream_model::stream::HIDDEN;
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableFactor, WildcardAdditionalOptions,
+    ExceptSelectItem, Ident, ObjectName, ObjectNamePart, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    TableFactor, WildcardAdditionalOptions,
 };
 use std::ops::ControlFlow;
 
@@ -45,11 +46,7 @@ impl Walker<'_> {
         let TableFactor::Table { name, alias, args, .. } = factor else { return None };
         let stream = match args {
             None => name.0.last()?.as_ident()?,
-            Some(args) => match args.args.first()? {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ident))) => ident,
-                FunctionArg::Named { arg: FunctionArgExpr::Expr(Expr::Identifier(ident)), .. } => ident,
-                _ => return None,
-            },
+            Some(args) => args.args.iter().enumerate().find_map(|(position, arg)| relation(position, arg))?,
         };
         self.catalog
             .streams

@@ -10,3 +10,4 @@ mod codes;
 mod fixture;
 mod limits;
 mod refused;
+mod spelling;

@@ -1,7 +1,8 @@
-//! `refused/*.txt`: cases of `=== title`, a job file (a schemas file where the name starts with `schemas`), `---`, and
-//! what is said about it.
+//! `refused/*.txt`: cases of `=== title`, a job file (a schemas file where the name starts with `schemas` or `tables`),
+//! `---`, and what is said about it. In `tables` the last line is what a table's file made its reader say.
 
 use crate::fixture::{TestConnectors, check_jobs, files, is_update, sql_file};
+use citystream_model::Error;
 use citystream_sql::Catalog;
 use std::fmt::Write;
 use std::path::Path;
@@ -30,6 +31,11 @@ fn every_refusal_says_where_what_and_what_instead() {
 
 /// All findings about a text, one a line.
 fn check(name: &str, sql: &str) -> String {
+    if name.starts_with("tables") {
+        let catalog = Catalog::read(&[sql_file("", sql)], &TestConnectors).unwrap();
+        let error = Error::job(sql.trim().rsplit("-- ").next().unwrap());
+        return catalog.unreadable(catalog.tables.keys().next().unwrap(), &error).to_string();
+    }
     let findings = if name.starts_with("schemas") {
         Catalog::read(&[sql_file("", sql)], &TestConnectors).err()
     } else {
