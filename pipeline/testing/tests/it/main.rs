@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod differential;
+mod edges;
 mod ids;
 mod regressions;
 mod scenario;
