@@ -2,6 +2,7 @@
 
 use crate::arrival;
 use crate::case::Case;
+use crate::foreign::{self, Answer, Difference};
 use crate::query::Emits;
 use crate::records::Fate;
 use crate::rows::{difference, render};
@@ -27,6 +28,8 @@ pub enum Verdict {
         rows: usize,
         /// Late records.
         late: usize,
+        /// Why the second oracle was not asked, if it was not.
+        outside: Option<Difference>,
     },
     /// The compiler refused the job.
     Refused(Vec<Diagnostic>),
@@ -56,13 +59,14 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     schema(&job, &outcome)?;
     let twin = twin(&job, &outcome, &mut case.rng(2))?;
     same("stream", &streamed, "batch", &render(&twin, columns))?;
+    let outside = second_opinion(case, &job, &outcome, &streamed)?;
     finality(case, &job, &outcome)?;
     let again = stream(3)?;
     same("stream", &streamed, "stream in other pieces", &render(&again.batches(), columns))?;
     if again.late != outcome.late {
         return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
     }
-    Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len() })
+    Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside })
 }
 
 fn same(left_name: &str, left: &[String], right_name: &str, right: &[String]) -> Result<(), String> {
@@ -150,6 +154,31 @@ fn twin(job: &CheckedJob, outcome: &Outcome, rng: &mut StdRng) -> Result<Vec<Rec
     });
     let shuffled = shuffled.collect();
     run::batch(job, shuffled).map_err(|error| format!("batch run: {error}"))
+}
+
+/// Streamed rows are those that SQLite finds in the admitted rows.
+fn second_opinion(
+    case: &Case,
+    job: &CheckedJob,
+    outcome: &Outcome,
+    streamed: &[String],
+) -> Result<Option<Difference>, String> {
+    let streams = job.streams.iter().zip(&outcome.admitted);
+    let mut tables: Vec<foreign::Table<'_>> = streams
+        .map(|(stream, rows)| foreign::Table { name: &stream.name, schema: stream.full_schema(), rows })
+        .collect();
+    tables.extend(case.world.table.iter().map(|table| foreign::Table {
+        name: "ref",
+        schema: table.schema(),
+        rows: std::slice::from_ref(table),
+    }));
+    match foreign::ask(&case.query.sql, &tables, &job.schema).map_err(|error| format!("second oracle: {error}"))? {
+        Answer::Outside(difference) => Ok(Some(difference)),
+        Answer::Rows(rows) => {
+            same("stream", streamed, "second oracle", &render(&[rows], job.schema.fields().len()))?;
+            Ok(None)
+        }
+    }
 }
 
 /// A row with a window comes never after the watermark that closes the window, and with it when it has to wait.
