@@ -20,10 +20,12 @@ mod differences;
 mod exact;
 mod functions;
 mod kind;
+mod lists;
 mod scalar;
 mod scope;
 mod translate;
 mod window;
+mod zone;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -88,11 +90,14 @@ fn answer(select: &str, tables: &[Table<'_>], schema: &Arc<Schema>) -> Result<Re
     }
     let mut translator = Translator::new(&columns);
     let relation = translator.query(&parse(select)?)?;
-    let guards = translator.guards;
+    let (guards, grids) = (translator.guards, translator.grids);
     same_types(&relation.columns, schema)?;
     let database = Database::open()?;
     for table in tables {
         database.load(table.name, &columns[table.name], table.rows)?;
+    }
+    for grid in grids {
+        database.mark(&grid, tables.iter().flat_map(|table| table.rows))?;
     }
     let broken = |failure, sql: &str| match failure {
         Failure::Broken(message) => Failure::Broken(format!("{message}\n{sql}")),

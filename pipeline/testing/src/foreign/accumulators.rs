@@ -1,8 +1,10 @@
 //! Aggregates that SQLite lacks or means otherwise, also for frames.
 
+use super::differences::Difference;
 use super::exact::Sum;
-use super::functions::narrowed;
+use super::functions::{narrowed, outside};
 use super::kind::{from_key, to_key};
+use super::lists;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
@@ -27,6 +29,12 @@ type Combine = fn(i64, i64) -> i64;
 /// The value at a place, from 1 at the start or from -1 at the end.
 struct Nth;
 
+/// `count(DISTINCT x)` of doubles, each given once: outside of what is compared where 0.0 and -0.0 meet.
+struct FloatCount;
+
+/// `array_agg`: all values in order.
+struct List;
+
 /// Registers all of them.
 pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
@@ -38,6 +46,8 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     for (name, combine) in bits {
         connection.create_aggregate_function(name, 1, flags, Bits { combine })?;
     }
+    connection.create_aggregate_function("float_count", 1, flags, FloatCount)?;
+    connection.create_aggregate_function("list", 1, flags, List)?;
     connection.create_aggregate_function("nth", 2, flags, Nth)
 }
 
@@ -148,5 +158,41 @@ impl Aggregate<(i64, Vec<Value>), Value> for Nth {
             .filter(|at| *at < values.len())
             .map(|at| values.swap_remove(at))
             .unwrap_or(Value::Null))
+    }
+}
+
+// === impl FloatCount ===
+
+impl Aggregate<Vec<i64>, i64> for FloatCount {
+    fn init(&self, _: &mut Context<'_>) -> Result<Vec<i64>> {
+        Ok(Vec::new())
+    }
+
+    fn step(&self, call: &mut Context<'_>, keys: &mut Vec<i64>) -> Result<()> {
+        keys.extend(call.get::<Option<i64>>(0)?);
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, keys: Option<Vec<i64>>) -> Result<i64> {
+        let keys = keys.unwrap_or_default();
+        let both = [0.0, -0.0].iter().all(|zero| keys.contains(&to_key(*zero)));
+        if both { Err(outside(Difference::Zeros)) } else { Ok(keys.len() as i64) }
+    }
+}
+
+// === impl List ===
+
+impl Aggregate<String, Option<String>> for List {
+    fn init(&self, _: &mut Context<'_>) -> Result<String> {
+        Ok(String::new())
+    }
+
+    fn step(&self, call: &mut Context<'_>, list: &mut String) -> Result<()> {
+        lists::push(list, &call.get(0)?);
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, list: Option<String>) -> Result<Option<String>> {
+        Ok(list)
     }
 }

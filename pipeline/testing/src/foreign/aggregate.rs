@@ -49,9 +49,9 @@ impl Translator<'_> {
         }
         let [argument] = arguments(call)?[..] else { return Err(Difference::Syntax.into()) };
         let value = self.expression(argument, from)?;
-        let value = if distinct { value.folded() } else { value };
         let (x, kind) = (&value.sql, value.kind);
         Ok(Some(match (name, kind) {
+            ("count", Kind::Float(_)) if distinct => Typed::new(format!("float_count(DISTINCT {x})"), Kind::Int(64)),
             ("count", _) => Typed::new(format!("count({word}{x})"), Kind::Int(64)),
             ("min" | "max", _) => Typed::new(format!("{name}({x})"), kind),
             ("bool_and", Kind::Bool) => Typed::new(format!("min({x})"), kind),
@@ -92,13 +92,14 @@ impl Translator<'_> {
             "last_value" => format!("nth({x}, -1 ORDER BY {order})"),
             "nth_value" => format!("nth({x}, {} ORDER BY {order})", arguments(call)?[1]),
             "string_agg" => format!("group_concat({x}, {} ORDER BY {order})", arguments(call)?[1]),
-            "array_agg" => return Err(Difference::Lists.into()),
+            "array_agg" => format!("list({x} ORDER BY {order})"),
             _ => return Err(Difference::Syntax.into()),
         };
+        let kind = if name == "array_agg" { Kind::List } else { value.kind };
         if let Some(filter) = &call.filter {
             sql = filtered(&sql, &self.condition(filter, from)?);
         }
-        Ok(Some(Typed::new(sql, value.kind)))
+        Ok(Some(Typed::new(sql, kind)))
     }
 
     /// A function with OVER.
@@ -119,7 +120,7 @@ impl Translator<'_> {
             None => self.numbering(name, call, from)?,
         };
         if numbers_rows(name, spec.window_frame.as_ref()) {
-            for (column, _) in from.all() {
+            for column in from.sortable() {
                 if !orders.iter().any(|(known, _)| *known == column) {
                     orders.push((column, " ASC NULLS LAST".to_owned()));
                 }

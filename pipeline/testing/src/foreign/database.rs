@@ -3,14 +3,17 @@
 use super::differences::Outside;
 use super::kind::{Kind, from_key, to_key};
 use super::scope::{Column, quoted};
-use super::{accumulators, functions};
+use super::zone::Grid;
+use super::{accumulators, functions, lists};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+    Int64Array, ListArray, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int64Type, Schema,
+    TimestampMicrosecondType,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, Error, params_from_iter};
@@ -71,6 +74,17 @@ impl Database {
         Ok(())
     }
 
+    /// Makes the table of a calendar, for the times of `batches`.
+    pub(super) fn mark<'a>(&self, grid: &Grid, batches: impl Iterator<Item = &'a RecordBatch>) -> Result<(), Failure> {
+        let name = quoted(&grid.name());
+        self.connection.execute_batch(&format!("CREATE TABLE {name} (i INTEGER PRIMARY KEY, at INTEGER UNIQUE)"))?;
+        let mut insert = self.connection.prepare(&format!("INSERT INTO {name} (at) VALUES (?)"))?;
+        for boundary in grid.boundaries(batches) {
+            insert.execute([boundary])?;
+        }
+        Ok(())
+    }
+
     /// The first number of the answer to `sql`.
     pub(super) fn number(&self, sql: &str) -> Result<i64, Failure> {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
@@ -91,9 +105,11 @@ impl Database {
             array(field.data_type(), column).map_err(|message| Failure::Broken(format!("{}: {message}", field.name())))
         });
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-        let schema = Arc::new(Schema::new(fields));
-        RecordBatch::try_new_with_options(schema, arrays.collect::<Result<_, _>>()?, &options)
+        let arrays: Vec<ArrayRef> = arrays.collect::<Result<_, _>>()?;
+        let named = schema.fields().iter().zip(&arrays);
+        let fields: Vec<Field> =
+            named.map(|(field, array)| Field::new(field.name(), array.data_type().clone(), true)).collect();
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
             .map_err(|error| Failure::Broken(error.to_string()))
     }
 }
@@ -128,6 +144,7 @@ fn array(data_type: &DataType, values: Vec<Value>) -> Result<ArrayRef, String> {
             });
             return Ok(Arc::new(texts.collect::<Result<StringArray, _>>()?));
         }
+        DataType::List(item) => return list(item, values),
         DataType::Binary => {
             let mut bytes = BinaryBuilder::new();
             for value in values {
@@ -148,6 +165,25 @@ fn array(data_type: &DataType, values: Vec<Value>) -> Result<ArrayRef, String> {
     });
     let numbers: Vec<Option<i64>> = numbers.collect::<Result<_, _>>()?;
     numeric(data_type, numbers)
+}
+
+fn list(item: &FieldRef, values: Vec<Value>) -> Result<ArrayRef, String> {
+    let (mut all, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    for value in values {
+        let items = match &value {
+            Value::Null => Vec::new(),
+            Value::Text(text) => lists::items(text)?,
+            other => return Err(format!("found {other:?}, expected a list")),
+        };
+        lengths.push(items.len());
+        valid.push(value != Value::Null);
+        all.extend(items);
+    }
+    let items = array(item.data_type(), all)?;
+    let item = Arc::new(item.as_ref().clone().with_nullable(true));
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let list = ListArray::try_new(item, offsets, items, Some(valid.into())).map_err(|error| error.to_string())?;
+    Ok(Arc::new(list))
 }
 
 fn numeric(data_type: &DataType, numbers: Vec<Option<i64>>) -> Result<ArrayRef, String> {

@@ -1,6 +1,6 @@
 //! Functions on one row that SQLite lacks or means otherwise, written down once more and without Arrow.
 
-use super::differences::Difference;
+use super::differences::{Difference, Outside};
 use super::kind::{from_key, to_key};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 use rusqlite::functions::{Context, FunctionFlags};
@@ -29,9 +29,19 @@ fn add<T: ToSql>(
     connection.create_scalar_function(name, args, flags, function)
 }
 
+/// Tells through SQLite that the case lies outside.
+pub(super) fn outside(difference: Difference) -> Error {
+    Error::UserFunctionError(Box::new(Outside(difference)))
+}
+
 /// What a wide integer is as one of 64 bits; beyond them the case lies outside.
 pub(super) fn narrowed(value: i128) -> Result<i64> {
-    i64::try_from(value).map_err(|_| Error::UserFunctionError(Box::new(super::Outside(Difference::WideDecimals))))
+    i64::try_from(value).map_err(|_| outside(Difference::WideDecimals))
+}
+
+/// 0.0 for -0.0 too.
+fn folded(key: i64) -> i64 {
+    if key == to_key(-0.0) { 0 } else { key }
 }
 
 fn fitted(value: i128, bits: u8) -> Option<i64> {
@@ -61,6 +71,10 @@ fn numbers(connection: &Connection) -> Result<()> {
     add(connection, "float_unary", 2, |call| {
         let op: String = call.get(0)?;
         let Some(a) = call.get::<Option<i64>>(1)?.map(from_key) else { return Ok(None) };
+        // The root of a negative number is an error, and so NULL.
+        if op == "sqrt" && a < 0.0 {
+            return Ok(None);
+        }
         let value = match op.as_str() {
             "-" => -a,
             "round" => a.round(),
@@ -69,7 +83,11 @@ fn numbers(connection: &Connection) -> Result<()> {
         };
         Ok(Some(to_key(value)))
     })?;
-    add(connection, "fold", 1, |call| Ok(call.get::<Option<i64>>(0)?.map(|a| if a == to_key(-0.0) { 0 } else { a })))?;
+    add(connection, "fold", 1, |call| Ok(call.get::<Option<i64>>(0)?.map(folded)))?;
+    add(connection, "same_float", 2, |call| {
+        let (Some(a), Some(b)) = (call.get(0)?, call.get(1)?) else { return Ok(None) };
+        if a != b && folded(a) == folded(b) { Err(outside(Difference::Zeros)) } else { Ok(Some(a == b)) }
+    })?;
     add(connection, "float_of_int", 2, |call| {
         let bits: u8 = call.get(1)?;
         let value = |a: i64| if bits == 32 { f64::from(a as f32) } else { a as f64 };

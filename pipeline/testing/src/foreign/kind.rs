@@ -1,4 +1,4 @@
-//! Types, and how their values are kept in SQLite: all but text and bytes as one integer.
+//! Types, and how their values are kept in SQLite: all but text, bytes and lists as one integer.
 //!
 //! | type | in SQLite |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | FLOAT, DOUBLE | the bits of the double, turned so that integers compare in the total order of IEEE 754 |
 //! | DECIMAL | without the point |
 //! | DATE, TIMESTAMP | days, microseconds since 1970 |
+//! | lists | the items one after the other, as a text ([`super::lists`]) |
 
 use super::differences::{Difference, Outside};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -28,6 +29,8 @@ pub(super) enum Kind {
     Bytes,
     Date,
     Time,
+    /// What `array_agg` gives; it is only passed on.
+    List,
 }
 
 /// An expression in SQLite's dialect.
@@ -69,7 +72,8 @@ impl Kind {
             DataType::Binary => Self::Bytes,
             DataType::Date32 => Self::Date,
             DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Time,
-            _ => return Err(Difference::Lists.into()),
+            DataType::List(_) => Self::List,
+            _ => return Err(Difference::Syntax.into()),
         })
     }
 

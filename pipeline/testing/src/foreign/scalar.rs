@@ -165,6 +165,7 @@ impl Translator<'_> {
         let to = Kind::named(&to.to_string())?;
         if let (Expr::Value(value), Kind::Decimal(_, scale)) = (expr, to)
             && let Value::Number(text, _) = &value.value
+            && text.contains('.')
         {
             let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
             return Ok(Typed::new(format!("{whole}{fraction:0<width$}", width = scale as usize), to));
@@ -208,8 +209,8 @@ fn scalar(name: &str, mut args: Vec<Typed>) -> Result<Typed, Outside> {
         let kind = args.iter().try_fold(Kind::Null, |kind, arg| kind.with(arg.kind))?;
         args = args.into_iter().map(|arg| arg.widened(kind)).collect();
         if let ("nullif", Kind::Float(_), [left, right]) = (name, kind, args.as_slice()) {
-            let (a, b) = (left.clone().folded().sql, right.clone().folded().sql);
-            return Ok(Typed::new(format!("(CASE WHEN {a} = {b} THEN NULL ELSE {} END)", left.sql), kind));
+            let sql = format!("(CASE WHEN same_float({a}, {b}) THEN NULL ELSE {a} END)", a = left.sql, b = right.sql);
+            return Ok(Typed::new(sql, kind));
         }
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
         return Ok(Typed::new(format!("{name}({})", list.join(", ")), kind));

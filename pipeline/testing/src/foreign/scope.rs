@@ -60,10 +60,11 @@ impl From {
         found.next().ok_or(Outside(Difference::Syntax))
     }
 
-    /// All columns in order.
-    pub(super) fn all(&self) -> impl Iterator<Item = (String, &Column)> {
+    /// All columns in order but lists.
+    pub(super) fn sortable(&self) -> impl Iterator<Item = String> {
         self.named.iter().flat_map(|(relation, columns)| {
-            columns.iter().map(move |column| (format!("{}.{}", quoted(relation), quoted(&column.name)), column))
+            let sortable = columns.iter().filter(|column| column.kind != Kind::List);
+            sortable.map(move |column| format!("{}.{}", quoted(relation), quoted(&column.name)))
         })
     }
 }

@@ -3,11 +3,12 @@
 use super::differences::{Difference, Outside};
 use super::kind::{Kind, Typed};
 use super::scope::{Column, From, Relation, quoted};
+use super::zone::Grid;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableFactor, Value,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A query whose answer must be 0, else the case lies outside for this reason.
 pub(super) type Guard = (String, Difference);
@@ -21,6 +22,8 @@ pub(super) struct Translator<'a> {
     pub(super) guards: Vec<Guard>,
     /// Calls of the SELECT at hand that number its rows.
     pub(super) numbering: Vec<String>,
+    /// Calendars of zones that are needed as tables.
+    pub(super) grids: BTreeSet<Grid>,
     /// What the SELECT at hand groups by.
     pub(super) groups: Vec<Expr>,
 }
@@ -29,7 +32,14 @@ pub(super) struct Translator<'a> {
 
 impl<'a> Translator<'a> {
     pub(super) fn new(tables: &'a BTreeMap<String, Vec<Column>>) -> Self {
-        Self { tables, ctes: Vec::new(), guards: Vec::new(), numbering: Vec::new(), groups: Vec::new() }
+        Self {
+            tables,
+            ctes: Vec::new(),
+            guards: Vec::new(),
+            numbering: Vec::new(),
+            grids: BTreeSet::new(),
+            groups: Vec::new(),
+        }
     }
 
     /// A query as a relation.
@@ -127,7 +137,7 @@ impl<'a> Translator<'a> {
         if self.numbering.len() < 2 {
             return;
         }
-        let columns: Vec<String> = from.all().map(|(name, _)| name).collect();
+        let columns: Vec<String> = from.sortable().collect();
         let groups = columns.join(", ");
         let guard = format!("SELECT count(*) FROM (SELECT 1 FROM {} GROUP BY {groups} HAVING count(*) > 1)", from.sql);
         self.guards.push((guard, Difference::EqualRows));

@@ -5,6 +5,7 @@ use super::kind::Kind;
 use super::scalar::{floor, length};
 use super::scope::{Relation, quoted};
 use super::translate::Translator;
+use super::zone::Grid;
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr};
 
 impl Translator<'_> {
@@ -26,9 +27,11 @@ impl Translator<'_> {
             });
         }
         let argument = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        if argument("zone").is_some() {
-            return Err(Difference::Zones.into());
-        }
+        let zone = match argument("zone") {
+            None => None,
+            Some(Expr::Value(value)) => Some(value.value.clone().into_string().ok_or(Difference::Syntax)?),
+            Some(_) => return Err(Difference::Syntax.into()),
+        };
         let sizes = names[2..].iter().map(|name| match argument(name) {
             Some(Expr::Interval(interval)) => length(interval),
             _ => Err(Outside(Difference::Syntax)),
@@ -44,13 +47,63 @@ impl Translator<'_> {
             _ => None,
         };
         let time = column("ts").ok_or(Difference::Syntax)?;
+        let calendar = |step: i64, size: i64| zone.as_ref().map(|zone| Grid::new(zone, step, size));
         Ok(match (function, sizes.as_slice()) {
             ("session", [gap]) => session(relation, &time, column("key").as_deref(), *gap),
-            ("tumble", [size]) => hop(relation, &time, *size, *size),
-            ("hop", [slide, size]) => hop(relation, &time, *slide, *size),
-            (_, [step, size]) => cumulate(relation, &time, *step, *size),
+            ("tumble", [size]) => self.hop(relation, &time, *size, *size, calendar(*size, *size)),
+            ("hop", [slide, size]) => self.hop(relation, &time, *slide, *size, calendar(*slide, *size)),
+            (_, [step, size]) => {
+                let grids = calendar(*step, *size).zip(calendar(*size, *size));
+                self.cumulate(relation, &time, *step, *size, grids)
+            }
             _ => return Err(Difference::Syntax.into()),
         })
+    }
+
+    /// ```text
+    ///  slide 5, size 10         |----- i = 1 -----|
+    ///                     0     5     10 .  15    20
+    ///                                 |----- i = 0 -----|
+    /// ```
+    fn hop(&mut self, relation: Relation, time: &str, slide: i64, size: i64, grid: Option<Grid>) -> Relation {
+        if let Some(grid) = grid {
+            let (steps, table) = (size / slide, quoted(&grid.name()));
+            self.grids.insert(grid);
+            return with_bounds(relation, "g.at", "e.at", |sql| {
+                format!(
+                    "{sql} AS x JOIN {table} AS g ON g.at <= {time} JOIN {table} AS e ON e.i = g.i + {steps} AND {time} < e.at"
+                )
+            });
+        }
+        let start = format!("({} - n.i * {slide})", floor(time, &slide.to_string()));
+        let end = format!("({start} + {size})");
+        let series = series((size - 1) / slide);
+        with_bounds(relation, &start, &end, |sql| format!("{sql} AS x JOIN {series} AS n ON {time} < {end}"))
+    }
+
+    /// All windows of one start that a row lies in: those that end behind it.
+    fn cumulate(
+        &mut self,
+        relation: Relation,
+        time: &str,
+        step: i64,
+        size: i64,
+        grids: Option<(Grid, Grid)>,
+    ) -> Relation {
+        if let Some((fine, coarse)) = grids {
+            let (ends, bounds) = (quoted(&fine.name()), quoted(&coarse.name()));
+            self.grids.extend([fine, coarse]);
+            return with_bounds(relation, "g.at", "c.at", |sql| {
+                format!(
+                    "{sql} AS x JOIN {bounds} AS g ON g.at <= {time} JOIN {bounds} AS e ON e.i = g.i + 1 AND {time} < e.at \
+                     JOIN {ends} AS c ON c.at > {time} AND c.at <= e.at"
+                )
+            });
+        }
+        let start = floor(time, &size.to_string());
+        let end = format!("({start} + (n.i + 1) * {step})");
+        let series = series(size / step - 1);
+        with_bounds(relation, &start, &end, |sql| format!("{sql} AS x JOIN {series} AS n ON {time} < {end}"))
     }
 }
 
@@ -68,25 +121,6 @@ fn with_bounds(mut relation: Relation, start: &str, end: &str, source: impl FnOn
 fn series(last: i64) -> String {
     let numbers: Vec<String> = (0..=last).map(|number| format!("({number})")).collect();
     format!("(SELECT column1 AS i FROM (VALUES {}))", numbers.join(", "))
-}
-
-/// ```text
-///  slide 5, size 10         |----- i = 1 -----|
-///                     0     5     10 .  15    20
-///                                 |----- i = 0 -----|
-/// ```
-fn hop(relation: Relation, time: &str, slide: i64, size: i64) -> Relation {
-    let start = format!("({} - n.i * {slide})", floor(time, &slide.to_string()));
-    let end = format!("({start} + {size})");
-    let series = series((size - 1) / slide);
-    with_bounds(relation, &start, &end, |sql| format!("{sql} AS x JOIN {series} AS n ON {time} < {end}"))
-}
-
-fn cumulate(relation: Relation, time: &str, step: i64, size: i64) -> Relation {
-    let start = floor(time, &size.to_string());
-    let end = format!("({start} + (n.i + 1) * {step})");
-    let series = series(size / step - 1);
-    with_bounds(relation, &start, &end, |sql| format!("{sql} AS x JOIN {series} AS n ON {time} < {end}"))
 }
 
 /// A row opens a session unless one of its key lies less than the gap before it; the number of opened ones is its session.
