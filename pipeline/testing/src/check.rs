@@ -156,8 +156,11 @@ fn twin(job: &CheckedJob, outcome: &Outcome, rng: &mut StdRng) -> Result<Vec<Rec
     run::batch(job, shuffled).map_err(|error| format!("batch run: {error}"))
 }
 
-/// Streamed rows are those that SQLite finds in the admitted rows.
-fn second_opinion(
+/// Streamed rows are those that SQLite finds in the admitted rows; else why it was not asked.
+///
+/// # Errors
+/// The difference.
+pub fn second_opinion(
     case: &Case,
     job: &CheckedJob,
     outcome: &Outcome,

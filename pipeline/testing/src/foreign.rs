@@ -72,17 +72,6 @@ pub fn ask(select: &str, tables: &[Table<'_>], schema: &Arc<Schema>) -> Result<A
     }
 }
 
-/// `select` in SQLite's dialect.
-///
-/// # Errors
-/// A [`Difference`] when it lies outside of what is compared.
-pub fn translated(select: &str, tables: &[Table<'_>]) -> Result<String, Outside> {
-    let columns = tables.iter().map(|table| Ok((table.name.to_owned(), columns_of(&table.schema)?)));
-    let columns: BTreeMap<String, Vec<Column>> = columns.collect::<Result<_, Outside>>()?;
-    let relation = Translator::new(&columns).query(&parse(select)?)?;
-    Ok(relation.sql)
-}
-
 fn answer(select: &str, tables: &[Table<'_>], schema: &Arc<Schema>) -> Result<RecordBatch, Failure> {
     let mut columns = BTreeMap::new();
     for table in tables {

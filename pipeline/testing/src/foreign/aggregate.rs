@@ -107,9 +107,13 @@ impl Translator<'_> {
         let Some(WindowType::WindowSpec(spec)) = &call.over else { return Err(Difference::Syntax.into()) };
         let mut over = Vec::new();
         if !spec.partition_by.is_empty() {
-            let keys: Result<Vec<String>, Outside> =
-                spec.partition_by.iter().map(|key| Ok(self.expression(key, from)?.folded().sql)).collect();
-            over.push(format!("PARTITION BY {}", keys?.join(", ")));
+            let mut keys = Vec::new();
+            for key in &spec.partition_by {
+                let key = self.expression(key, from)?;
+                self.guard_zeros(&key, from);
+                keys.push(key.sql);
+            }
+            over.push(format!("PARTITION BY {}", keys.join(", ")));
         }
         let mut orders = Vec::new();
         for order in &spec.order_by {

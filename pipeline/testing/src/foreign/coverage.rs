@@ -83,3 +83,31 @@ fn shapes(select: &str) -> Vec<&'static str> {
     let found: Vec<&str> = SHAPES.iter().filter(|(_, words)| has(words)).map(|(shape, _)| *shape).collect();
     if found.is_empty() { vec![SHAPES[0].0] } else { found }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foreign::DIFFERENCES;
+
+    #[test]
+    fn what_is_no_longer_compared_is_noticed() {
+        let mut coverage = Coverage::default();
+        let over = "SELECT row_number() OVER (ORDER BY w.at) AS n FROM tumble(s, at, INTERVAL '1 hour') AS w";
+        (0..100).for_each(|_| coverage.add("SELECT s.k FROM s", None));
+        (0..100).for_each(|at| coverage.add(over, (at % 2 == 0).then_some(Difference::Syntax)));
+        assert!(coverage.neglected(40).is_empty(), "{coverage}");
+        (0..30).for_each(|_| coverage.add(over, Some(Difference::Syntax)));
+        assert_eq!(coverage.neglected(40), ["over", "tumble"]);
+        (0..200).for_each(|_| coverage.add("SELECT s.k FROM s", Some(Difference::Syntax)));
+        assert_eq!(coverage.neglected(40), ["over", "row by row", "tumble", "all"]);
+    }
+
+    #[test]
+    fn every_difference_has_its_reason() {
+        for (at, (difference, reason)) in DIFFERENCES.iter().enumerate() {
+            assert_eq!(*difference as usize, at, "{difference:?}");
+            assert!(!reason.is_empty());
+        }
+        assert_eq!(DIFFERENCES.len(), Difference::Syntax as usize + 1);
+    }
+}

@@ -24,7 +24,7 @@ pub enum Difference {
     UnsignedArithmetic,
     /// Two types of different classes meet.
     MixedTypes,
-    /// 0.0 and -0.0 meet in `nullif` or `count(DISTINCT ...)`.
+    /// 0.0 and -0.0 meet in `nullif`, `PARTITION BY` or `count(DISTINCT ...)`.
     Zeros,
     /// More than one function numbers rows of which some are equal.
     EqualRows,
@@ -46,7 +46,7 @@ pub const DIFFERENCES: [(Difference, &str); 11] = {
         (MixedTypes, "what DataFusion makes of the two is its own rule"),
         (
             Zeros,
-            "equal in SQL, and in `=` and GROUP BY of DataFusion 55; two values in its `nullif` and, by what else is selected, in its `count(DISTINCT ...)`",
+            "equal in SQL, and in `=` and GROUP BY of DataFusion 55; two values in its `nullif`, its PARTITION BY and, by what else is selected, its `count(DISTINCT ...)`",
         ),
         (
             EqualRows,

@@ -1,7 +1,7 @@
 //! Queries: SELECT, set operations, FROM and WITH, from our SQL to SQLite's.
 
 use super::differences::{Difference, Outside};
-use super::kind::{Kind, Typed};
+use super::kind::{Kind, Typed, to_key};
 use super::scope::{Column, From, Relation, quoted};
 use super::zone::Grid;
 use datafusion::sql::sqlparser::ast::{
@@ -109,9 +109,13 @@ impl<'a> Translator<'a> {
             }
             Some(_) => return Err(Difference::Syntax.into()),
         };
-        // A number alone would be a column to SQLite.
-        let keys: Result<Vec<String>, Outside> =
-            self.groups.clone().iter().map(|key| Ok(format!("+({})", self.expression(key, from)?.sql))).collect();
+        // A number, even in parentheses, would be a column to SQLite.
+        let keys: Result<Vec<String>, Outside> = self
+            .groups
+            .clone()
+            .iter()
+            .map(|key| Ok(format!("ifnull({}, NULL)", self.expression(key, from)?.sql)))
+            .collect();
         let keys = keys?;
         let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
         let having = match &select.having {
@@ -141,6 +145,16 @@ impl<'a> Translator<'a> {
         let groups = columns.join(", ");
         let guard = format!("SELECT count(*) FROM (SELECT 1 FROM {} GROUP BY {groups} HAVING count(*) > 1)", from.sql);
         self.guards.push((guard, Difference::EqualRows));
+    }
+
+    /// DataFusion makes two partitions of 0.0 and -0.0.
+    pub(super) fn guard_zeros(&mut self, key: &Typed, from: &From) {
+        if key.kind.is_float() {
+            let zeros = [0.0, -0.0].map(|zero| to_key(zero).to_string()).join(", ");
+            let source = format!("SELECT {} AS x FROM {}", key.sql, from.sql);
+            let guard = format!("SELECT count(DISTINCT x) > 1 FROM ({source}) WHERE x IN ({zeros})");
+            self.guards.push((guard, Difference::Zeros));
+        }
     }
 
     fn items(&mut self, item: &SelectItem, from: &From) -> Result<Vec<(String, Typed)>, Outside> {

@@ -4,6 +4,7 @@
 mod differential;
 mod edges;
 mod ids;
+mod oracle;
 mod regressions;
 mod scenario;
 mod tidy;

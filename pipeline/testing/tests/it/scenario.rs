@@ -6,6 +6,7 @@ use citystream_model::time::{Micros, Watermark};
 use citystream_operators::admit::{Gate, Verdict};
 use citystream_operators::graph::Graph;
 use citystream_sql::{CheckedJob, Tables};
+use citystream_testing::foreign::{Answer, Table, ask};
 use citystream_testing::rows::{difference, render};
 use citystream_testing::run::{self, NOW};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) const DDL: &str = "CREATE UNBOUNDED EXTERNAL TABLE s (k TEXT, v BIGIN
 
 /// A job over `s` that is fed by hand.
 pub(crate) struct Scenario {
+    select: String,
     job: CheckedJob,
     graph: Graph,
     gate: Gate,
@@ -41,7 +43,7 @@ impl Scenario {
         let job = run::prepare(DDL, &sql, &Tables::new()).unwrap_or_else(|found| panic!("{found:?}"));
         let graph = Graph::build(job.plan.clone(), 1).unwrap();
         let gate = Gate::new(job.streams[0].out_of_order, job.spec.lateness, 0..partitions);
-        Self { job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
+        Self { select: select.to_owned(), job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
     }
 
     /// Rows `(time, k, v)` of a partition, sent at their own times; gives back how many were late.
@@ -108,10 +110,14 @@ impl Scenario {
         assert_rows(&found, expected);
     }
 
-    /// The rest of the rows at the end; the batch twin has to agree with `all`.
+    /// The rest of the rows at the end; the batch twin and the second oracle have to agree with `all`.
     pub(crate) fn end(mut self, rest: &[&str], all: &[&str]) {
         self.advance(Watermark::END);
         self.expect(rest);
+        let table = Table { name: "s", schema: self.job.streams[0].full_schema(), rows: &self.admitted };
+        if let Answer::Rows(rows) = ask(&self.select, &[table], &self.job.schema).unwrap() {
+            assert_rows(&render(&[rows], self.job.schema.fields().len()), all);
+        }
         let batch = run::batch(&self.job, vec![self.admitted]).unwrap();
         assert_rows(&render(&batch, self.job.schema.fields().len()), all);
     }
