@@ -26,6 +26,8 @@ pub enum Difference {
     MixedTypes,
     /// 0.0 and -0.0 meet in `nullif`, `PARTITION BY` or `count(DISTINCT ...)`.
     Zeros,
+    /// A result is of a wider type than its expression.
+    Widths,
     /// More than one function numbers rows of which some are equal.
     EqualRows,
     /// Grammar that the translation does not know.
@@ -33,7 +35,7 @@ pub enum Difference {
 }
 
 /// Each difference with its reason.
-pub const DIFFERENCES: [(Difference, &str); 11] = {
+pub const DIFFERENCES: [(Difference, &str); 12] = {
     use Difference::*;
     [
         (Quantiles, "SQLite has none, and DataFusion's interpolation is not specified"),
@@ -49,10 +51,14 @@ pub const DIFFERENCES: [(Difference, &str); 11] = {
             "equal in SQL, and in `=` and GROUP BY of DataFusion 55; two values in its `nullif`, its PARTITION BY and, by what else is selected, its `count(DISTINCT ...)`",
         ),
         (
+            Widths,
+            "DataFusion 55 sums decimals beside one `count(DISTINCT ...)` twice, so to 38 digits, and counts the letters of a `string_agg` in 64 bits",
+        ),
+        (
             EqualRows,
             "the SQL does not say which of two equal rows comes first, and each function may have its own view",
         ),
-        (Syntax, "not met in the generated jobs so far"),
+        (Syntax, "what generated jobs do not hold; or the planner found that a stream gives no row and left it out"),
     ]
 };
 
