@@ -18,6 +18,8 @@ pub enum Difference {
     DecimalProducts,
     /// Casts of text and floats to decimals, and of decimals to fewer digits.
     ToDecimal,
+    /// A float as text whose shortest digits are two.
+    FloatTies,
     /// A decimal beyond 64 bits.
     WideDecimals,
     /// `row_number` and its like in arithmetic with integers.
@@ -35,7 +37,7 @@ pub enum Difference {
 }
 
 /// Each difference with its reason.
-pub const DIFFERENCES: [(Difference, &str); 12] = {
+pub const DIFFERENCES: [(Difference, &str); 13] = {
     use Difference::*;
     [
         (Quantiles, "SQLite has none, and DataFusion's interpolation is not specified"),
@@ -43,6 +45,10 @@ pub const DIFFERENCES: [(Difference, &str); 12] = {
         (Approximate, "the answer is DataFusion's own sketch"),
         (DecimalProducts, "SQLite has no decimals, and the digits of a product are DataFusion's own rule"),
         (ToDecimal, "how digits are cut off is Arrow's own rule"),
+        (
+            FloatTies,
+            "1000000014901161.25 is 1000000014901161.2 to Arrow and 1000000014901161.3 to Rust; both read back the same",
+        ),
         (WideDecimals, "SQLite's integers have 64 bits"),
         (UnsignedArithmetic, "SQLite has no unsigned integers; DataFusion makes decimals of the two"),
         (MixedTypes, "what DataFusion makes of the two is its own rule"),

@@ -147,8 +147,9 @@ fn texts(connection: &Connection) -> Result<()> {
     add(connection, "upper_case", 1, move |call| Ok(text(call)?.map(|text| text.to_uppercase())))?;
     add(connection, "text_of_float", 2, |call| {
         let bits: u8 = call.get(1)?;
-        let written = |value: f64| if bits == 32 { format!("{:?}", value as f32) } else { format!("{value:?}") };
-        Ok(call.get::<Option<i64>>(0)?.map(|key| written(from_key(key))))
+        let Some(value) = call.get::<Option<i64>>(0)?.map(from_key) else { return Ok(None) };
+        let shortest = if bits == 32 { format!("{:?}", value as f32) } else { format!("{value:?}") };
+        if is_tie(&shortest, value) { Err(outside(Difference::FloatTies)) } else { Ok(Some(shortest)) }
     })?;
     add(connection, "text_of_time", 2, |call| {
         let format = if call.get::<String>(1)? == "day" { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S%.f" };
@@ -174,6 +175,14 @@ fn texts(connection: &Connection) -> Result<()> {
             Some(time.and_utc().timestamp_micros())
         }))
     })
+}
+
+/// True when another text of the same length is as near: 0.25 between 0.2 and 0.3, had it one digit.
+fn is_tie(shortest: &str, value: f64) -> bool {
+    let decimals = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let exact = format!("{value:.60}");
+    let exact = exact.trim_end_matches('0');
+    !shortest.contains('e') && exact.ends_with('5') && decimals(exact) == decimals(shortest) + 1
 }
 
 /// The start of the second, minute, hour, day, week or month.
