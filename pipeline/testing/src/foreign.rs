@@ -126,12 +126,7 @@ fn same_types(columns: &[Column], schema: &Schema) -> Result<(), Failure> {
         let kind = Kind::of(field.data_type())?;
         // Sinks carry no unsigned integers.
         let as_written = matches!((column.kind, kind), (Kind::Unsigned, Kind::Int(64)) | (Kind::Null, _));
-        let is_wider = match (column.kind, kind) {
-            (Kind::Int(32), Kind::Int(64)) => true,
-            (Kind::Decimal(digits, scale), Kind::Decimal(more, same)) => scale == same && digits < more,
-            _ => false,
-        };
-        if is_wider {
+        if (column.kind, kind) == (Kind::Int(32), Kind::Int(64)) {
             return Err(Outside(Difference::Widths).into());
         }
         if column.name != *field.name() || column.kind != kind && !as_written {
