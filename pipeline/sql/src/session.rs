@@ -9,6 +9,7 @@ use datafusion::common::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -36,13 +37,21 @@ pub(crate) fn session(errors: &ExpressionErrors) -> SessionState {
         .with_relation_planners(vec![Arc::new(WindowPlanner)])
         .with_type_planner(Arc::new(Microseconds))
         .with_analyzer_rule(null_on_error(errors))
-        .with_optimizer_rule(Arc::new(SortOnce))
+        .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(physical_rules())
         .build();
     for aggregate in aggregates(errors) {
         register(&mut state, aggregate);
     }
     state
+}
+
+/// DataFusion's rules but one, and ours: beside a single `count(DISTINCT x)`, it sums per `x` first and then the sums, so
+/// that a sum is rounded twice, or loses what did not fit in between.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let all = Optimizer::new().rules.into_iter();
+    let kept = all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by");
+    kept.chain([Arc::new(SortOnce) as Arc<dyn OptimizerRule + Send + Sync>]).collect()
 }
 
 /// DataFusion's rules but one: in 55.2 it moves a filter over both sides of an outer join below that join.

@@ -78,6 +78,34 @@ fn a_new_partition_starts_at_the_watermark() {
     assert_eq!(late(&gate.judge(1, &[89 * SECOND, 90 * SECOND], 0), 2), [true, false]);
 }
 
+#[test]
+fn a_partition_that_is_heard_is_not_at_its_end_and_gets_no_heartbeat() {
+    let mut gate = gate(0, &[0, 1]);
+    let idle = Duration::from_secs(60);
+    gate.judge(0, &[50 * SECOND], 0);
+    assert!(!gate.is_at_end(1));
+    gate.at_end(1, 0);
+    assert!(gate.is_at_end(1) && !gate.is_at_end(0));
+    // Records that are rejected are heard too, though there is nothing to judge.
+    gate.heard(1);
+    assert!(!gate.is_at_end(1));
+    assert_eq!(gate.heartbeats(idle, 600 * SECOND), []);
+    // The silence begins anew; a second word of the end does not move its beginning.
+    gate.at_end(1, 600 * SECOND);
+    gate.at_end(1, 650 * SECOND);
+    assert_eq!(gate.heartbeats(idle, 659 * SECOND), []);
+    assert_eq!(gate.heartbeats(idle, 660 * SECOND), [Heartbeat { partition: 1, newest: 50 * SECOND }]);
+}
+
+#[test]
+fn a_partition_that_is_heard_for_the_first_time_holds_the_watermark_back() {
+    let mut gate = gate(0, &[0]);
+    gate.judge(0, &[50 * SECOND], 0);
+    gate.heard(7);
+    assert_eq!(gate.slowest(), Some((7, Watermark::NONE)));
+    assert!(!gate.is_at_end(8), "nothing is known of it");
+}
+
 proptest! {
     #[test]
     fn verdicts_do_not_depend_on_the_cuts(times in prop::collection::vec(0i64..100, 1..60), cut in 1usize..10, delay in 0u64..40) {

@@ -1,7 +1,7 @@
 //! Silence counts only while the source is known to have told all that it has.
 
 use super::*;
-use citystream_connect::MemorySource;
+use citystream_connect::{MemorySource, SourceEvent};
 use citystream_model::stream::{Fold, Format, TIMESTAMP, TimeFormat};
 
 const SECOND: Micros = 1_000_000;
@@ -73,4 +73,46 @@ fn a_full_poll_may_have_left_records_behind() {
     input.at_end(0, 1 + MAX_RECORDS as i64, START);
     assert_eq!(input.heartbeats(START + 2 * IDLE), []);
     assert_eq!(input.heartbeats(START + 2 * IDLE).len(), 1);
+}
+
+/// Offsets 0 to 9 in partition 0, none in partition 1.
+fn filled(until_end: bool) -> Input {
+    let record = |at| Record {
+        offset: at,
+        timestamp: START,
+        key: None,
+        value: Some(b"{}".as_slice().into()),
+        headers: Vec::new(),
+    };
+    let source = MemorySource::new([
+        SourceEvent::Records { partition: 0, records: (0..10).map(record).collect() },
+        SourceEvent::AtEnd { partition: 1, offset: 0 },
+    ]);
+    Input::new(stream(), Box::new(source), Duration::ZERO, until_end)
+}
+
+#[test]
+fn a_live_partition_is_at_its_end_until_it_is_heard_again() {
+    let mut input = filled(false);
+    assert!(!input.is_at_end(0) && !input.is_at_end(1), "nobody has looked yet");
+    read(&mut input, 0, 10);
+    assert!(!input.is_at_end(0), "there may be more");
+    input.at_end(0, 10, START);
+    assert!(input.is_at_end(0) && !input.is_at_end(1));
+    read(&mut input, 10, 1);
+    assert!(!input.is_at_end(0));
+    assert!(!input.is_finished(), "a live stream never is");
+}
+
+#[test]
+fn a_bounded_partition_is_at_its_end_with_its_last_record_of_the_start() {
+    let mut input = filled(true);
+    assert!(input.is_at_end(1), "it was empty at the start");
+    read(&mut input, 0, 9);
+    assert!(!input.is_at_end(0) && !input.is_finished());
+    // A word of the end at a smaller offset than was promised is an end all the same, for now.
+    input.at_end(0, 9, START);
+    assert!(input.is_at_end(0) && !input.is_finished());
+    read(&mut input, 9, 5);
+    assert!(input.is_at_end(0) && input.is_finished(), "what came behind the end is not read");
 }

@@ -6,6 +6,7 @@ use citystream_operators::plan::NodeKind;
 use citystream_sql::CheckedJob;
 use citystream_testing::case::Case;
 use citystream_testing::check::{Verdict, check};
+use citystream_testing::foreign::coverage::Coverage;
 use citystream_testing::run;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,8 @@ const REFUSED: [(&str, u64); 10] = [
     ("S161", 1),
     ("S162", 2),
 ];
+/// Percent of the cases of each shape that the second oracle has to have seen.
+const SEEN: u64 = 40;
 /// Failures that are shown before the run stops.
 const FAILURES: usize = 8;
 
@@ -37,6 +40,7 @@ struct Totals {
     empty: u64,
     rows: usize,
     late: usize,
+    coverage: Coverage,
     refused: BTreeMap<String, (u64, String)>,
     failures: Vec<String>,
 }
@@ -103,7 +107,8 @@ fn describe(case: &Case) -> String {
 impl Totals {
     fn add(&mut self, case: &Case, result: Result<Verdict, String>) {
         match result {
-            Ok(Verdict::Agreed { rows, late }) => {
+            Ok(Verdict::Agreed { rows, late, outside }) => {
+                self.coverage.add(&case.query.sql, outside);
                 self.agreed += 1;
                 self.empty += u64::from(rows == 0);
                 self.rows += rows;
@@ -125,6 +130,7 @@ impl Totals {
             "{cases} cases: {} agreed ({} of them empty) on {} rows, {} late records, {refused} refused",
             self.agreed, self.empty, self.rows, self.late
         );
+        print!("{}", self.coverage);
         for (code, (count, example)) in &self.refused {
             println!("--- {code}: {count} refused, for instance\n{example}");
         }
@@ -132,6 +138,8 @@ impl Totals {
             println!("=== FAILED\n{failure}\n");
         }
         assert!(self.failures.is_empty(), "{} cases failed", self.failures.len());
+        let neglected = self.coverage.neglected(SEEN);
+        assert!(neglected.is_empty(), "the second oracle saw less than {SEEN} % of {neglected:?}");
         for (code, (count, _)) in &self.refused {
             let most =
                 REFUSED.iter().find(|(known, _)| known == code).map_or(0, |(_, share)| cases * share / 1_000 + 2);

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod differential;
+mod edges;
 mod ids;
+mod oracle;
 mod regressions;
 mod scenario;
 mod tidy;

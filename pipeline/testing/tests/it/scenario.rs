@@ -6,6 +6,7 @@ use citystream_model::time::{Micros, Watermark};
 use citystream_operators::admit::{Gate, Verdict};
 use citystream_operators::graph::Graph;
 use citystream_sql::{CheckedJob, Tables};
+use citystream_testing::foreign::{Answer, Table, ask};
 use citystream_testing::rows::{difference, render};
 use citystream_testing::run::{self, NOW};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) const DDL: &str = "CREATE UNBOUNDED EXTERNAL TABLE s (k TEXT, v BIGIN
 
 /// A job over `s` that is fed by hand.
 pub(crate) struct Scenario {
+    select: String,
     job: CheckedJob,
     graph: Graph,
     gate: Gate,
@@ -41,27 +43,44 @@ impl Scenario {
         let job = run::prepare(DDL, &sql, &Tables::new()).unwrap_or_else(|found| panic!("{found:?}"));
         let graph = Graph::build(job.plan.clone(), 1).unwrap();
         let gate = Gate::new(job.streams[0].out_of_order, job.spec.lateness, 0..partitions);
-        Self { job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
+        Self { select: select.to_owned(), job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
     }
 
-    /// Rows `(time, k, v)` of a partition; gives back how many were late.
+    /// Rows `(time, k, v)` of a partition, sent at their own times; gives back how many were late.
     pub(crate) fn rows(&mut self, partition: Partition, rows: &[(&str, &str, i64)]) -> usize {
-        let record = |(at, k, v): &(&str, &str, i64)| {
+        let rows: Vec<_> = rows.iter().map(|(at, k, v)| (at_full_length(at), time(at), *k, *v)).collect();
+        let (late, rejected) = self.records(partition, &rows);
+        assert!(rejected.is_empty(), "{rejected:?}");
+        late
+    }
+
+    /// Rows `(time, k, v)` of a partition that were sent at `sent`, times as written; how many were late, and the codes of
+    /// the rejected ones.
+    pub(crate) fn sent(
+        &mut self,
+        partition: Partition,
+        sent: &str,
+        rows: &[(&str, &str, i64)],
+    ) -> (usize, Vec<&'static str>) {
+        let rows: Vec<_> = rows.iter().map(|(at, k, v)| ((*at).to_owned(), time(sent), *k, *v)).collect();
+        self.records(partition, &rows)
+    }
+
+    /// Records `(time as written, record time, k, v)`.
+    fn records(&mut self, partition: Partition, rows: &[(String, Micros, &str, i64)]) -> (usize, Vec<&'static str>) {
+        let record = |(at, timestamp, k, v): &(String, Micros, &str, i64)| {
             self.offset += 1;
-            let at = time(at);
-            let value = format!(
-                "{{\"at\":\"{}\",\"k\":\"{k}\",\"v\":{v},\"x\":{v}.5}}",
-                citystream_model::time::format_time(at)
-            );
-            Record { offset: self.offset, timestamp: at, key: None, value: Some(value.into()), headers: Vec::new() }
+            let value = format!("{{\"at\":\"{at}\",\"k\":\"{k}\",\"v\":{v},\"x\":{v}.5}}");
+            let value = Some(value.into());
+            Record { offset: self.offset, timestamp: *timestamp, key: None, value, headers: Vec::new() }
         };
         let records: Records = rows.iter().map(record).collect();
         let decoded = Decoder::new(self.job.streams[0].clone()).decode(partition, &records, NOW).unwrap();
-        assert_eq!(decoded.rejects.len(), 0, "{:?}", decoded.rejects);
+        let rejected = decoded.rejects.iter().map(|reject| reject.reason.as_str()).collect();
         let verdict =
             self.gate.judge(partition, &decoded.event_times, records.last().map_or(0, |record| record.timestamp));
         let admitted: Vec<bool> = match verdict {
-            Verdict::AllAdmitted => vec![true; records.len()],
+            Verdict::AllAdmitted => vec![true; decoded.batch.num_rows()],
             Verdict::Mixed(verdicts) => verdicts.iter().map(Option::is_none).collect(),
         };
         let late = admitted.iter().filter(|admitted| !**admitted).count();
@@ -70,7 +89,12 @@ impl Scenario {
         self.admitted.push(batch);
         self.take(pushed);
         self.advance(self.gate.watermark());
-        late
+        (late, rejected)
+    }
+
+    /// A partition that comes into being.
+    pub(crate) fn grow(&mut self, partition: Partition) {
+        self.gate.add(partition, self.gate.watermark());
     }
 
     /// Silence of `partition` from `since`, and heartbeats as of `now`.
@@ -86,10 +110,14 @@ impl Scenario {
         assert_rows(&found, expected);
     }
 
-    /// The rest of the rows at the end; the batch twin has to agree with `all`.
+    /// The rest of the rows at the end; the batch twin and the second oracle have to agree with `all`.
     pub(crate) fn end(mut self, rest: &[&str], all: &[&str]) {
         self.advance(Watermark::END);
         self.expect(rest);
+        let table = Table { name: "s", schema: self.job.streams[0].full_schema(), rows: &self.admitted };
+        if let Answer::Rows(rows) = ask(&self.select, &[table], &self.job.schema).unwrap() {
+            assert_rows(&render(&[rows], self.job.schema.fields().len()), all);
+        }
         let batch = run::batch(&self.job, vec![self.admitted]).unwrap();
         assert_rows(&render(&batch, self.job.schema.fields().len()), all);
     }
@@ -102,6 +130,10 @@ impl Scenario {
     fn take(&mut self, batches: Vec<arrow::array::RecordBatch>) {
         self.output.extend(render(&batches, self.job.schema.fields().len()));
     }
+}
+
+fn at_full_length(at: &str) -> String {
+    citystream_model::time::format_time(time(at))
 }
 
 fn assert_rows(found: &[String], expected: &[&str]) {
