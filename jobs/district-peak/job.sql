@@ -19,6 +19,7 @@ WITH demand AS (
   GROUP BY b.district, w.window_start, w.window_end
 )
 SELECT district,
+       CAST(window_start AT TIME ZONE 'UTC' AT TIME ZONE 'America/New_York' AS DATE) AS local_day,
        window_start,
        window_end,
        hour_start                 AS peak_hour,
