@@ -9,15 +9,15 @@ CREATE MATERIALIZED VIEW congestion_alert WITH (
 ) AS
 WITH speeds AS (
   SELECT w.lane_id, w.window_start, w.window_end,
-         avg(w.speed) AS mean_kmh,
-         count(*)     AS minutes
+         avg(w.speed)                  AS mean_kmh,
+         count(DISTINCT w.measured_at) AS minutes   -- a record sent twice is one minute
   FROM tumble(lane_speed, measured_at, INTERVAL '5 minutes') AS w
   WHERE w.speed >= 0 AND w.accuracy >= 90
   GROUP BY w.lane_id, w.window_start, w.window_end
 ), flows AS (
   SELECT w.lane_id, w.window_start, w.window_end,
-         avg(w.flow) AS flow_veh_h,
-         count(*)    AS minutes
+         avg(w.flow)                   AS flow_veh_h,
+         count(DISTINCT w.measured_at) AS minutes
   FROM tumble(lane_flow, measured_at, INTERVAL '5 minutes') AS w
   WHERE w.flow >= 0 AND w.accuracy >= 90
   GROUP BY w.lane_id, w.window_start, w.window_end

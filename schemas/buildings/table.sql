@@ -2,6 +2,7 @@
 CREATE EXTERNAL TABLE buildings (
   building_id TEXT NOT NULL,
   site_id     TEXT NOT NULL,
+  district    TEXT NOT NULL,             -- part of the city that energy is added up by
   primary_use TEXT NOT NULL,
   sqm         DOUBLE NOT NULL,           -- gross floor area, square metres
   timezone    TEXT NOT NULL,
