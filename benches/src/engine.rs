@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Time between two looks at the process and its metrics page; short against the 200 ms that the page outlives a job.
-const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// Time between two looks at the process; short against the 200 ms that the metrics page outlives a job.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Time between two looks at the metrics page while there are records to read: the page costs the engine CPU time.
+const SCRAPE_EVERY: Duration = Duration::from_millis(500);
 /// A run that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -94,7 +96,7 @@ impl Bench {
         let started = Instant::now();
         let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
         let profiler = self.perf.map(|rate| Profiler::start(child.id(), rate, self.broker_core, &self.folder));
-        let seen = watch(&mut child, address, started);
+        let seen = watch(&mut child, address, job.events(workload), started);
         let wall_s = started.elapsed().as_secs_f64();
         let status = child.wait()?;
         let seen = seen?;
@@ -157,13 +159,18 @@ impl Bench {
 }
 
 /// Looks at the process until it has ended; it is not waited for yet then.
-fn watch(child: &mut Child, metrics: SocketAddr, started: Instant) -> Result<Seen> {
+fn watch(child: &mut Child, metrics: SocketAddr, events: u64, started: Instant) -> Result<Seen> {
     let (pid, mut seen) = (child.id(), Seen::default());
+    let mut scraped = started;
     loop {
         seen.peak_kib = seen.peak_kib.max(process::peak_kib(pid).unwrap_or(0));
         // A thread that has ended keeps what was seen of it last.
         seen.threads.extend(process::threads(pid));
-        seen.stages = stages::scrape(metrics).unwrap_or(seen.stages);
+        // Once all is read, the end may come at any time.
+        if seen.stages.source_rows >= events || scraped.elapsed() >= SCRAPE_EVERY {
+            seen.stages = stages::scrape(metrics).unwrap_or(seen.stages);
+            scraped = Instant::now();
+        }
         let Look { ended, cpu_s } = process::look(pid)?;
         if ended {
             return Ok(Seen { cpu_s, ..seen });

@@ -101,7 +101,7 @@ impl Point {
         // 54 to 60 bytes behind the prefix, as the real ones: a geohash in letters, a system, a point.
         let letters: String = format!("{:02}", shape + 11).chars().flat_map(|digit| [digit, '/']).collect();
         let tail = "7".repeat(shape as usize % 7);
-        let key = format!("{group:04}au/1/5/u/{letters}3/k/x/d/h/n/RWS01_MONICA_00D002A85F6{shape:04}{tail}_1");
+        let key = format!("{group:04}au/1/5/u/{letters}3/k/x/d/h/n/RWS01_MONICA_00D02A85F6{shape:04}{tail}_1");
         let partition = (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions;
         let (lat_e5, long_e5) = (5_141_268 + 613 * i64::from(shape), 542_929 - 1_177 * i64::from(shape));
         Self { key: Bytes::from(key), partition, lanes: LANES[shape as usize], lat_e5, long_e5 }

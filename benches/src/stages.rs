@@ -13,6 +13,8 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Stages {
     /// Seconds by stage.
     pub seconds: BTreeMap<String, f64>,
+    /// Records read.
+    pub source_rows: u64,
     /// Result rows published: with it a reading says whether it is the last word.
     pub sink_rows: u64,
 }
@@ -36,6 +38,8 @@ fn parse(page: &str) -> Stages {
             && let Ok(seconds) = value.parse::<f64>()
         {
             *stages.seconds.entry(stage.to_owned()).or_default() += seconds;
+        } else if series.starts_with("citystream_source_rows_total{") {
+            stages.source_rows += value.parse::<f64>().unwrap_or(0.0) as u64;
         } else if series.starts_with("citystream_sink_rows_total{") {
             stages.sink_rows += value.parse::<f64>().unwrap_or(0.0) as u64;
         }
@@ -58,9 +62,14 @@ mod tests {
             citystream_stage_seconds_bucket{job=\"j\",stage=\"decode\",le=\"0.1\"} 3\n\
             citystream_stage_seconds_sum{job=\"j\",stage=\"decode\"} 1.5\n\
             citystream_stage_seconds_sum{job=\"j\",stage=\"sink\"} 0.25\n\
+            citystream_source_rows_total{job=\"j\",stream=\"s\"} 1000000\n\
+            citystream_source_rows_total{job=\"j\",stream=\"t\"} 1000000\n\
             citystream_sink_rows_total{job=\"j\"} 500000\n";
-        let expect =
-            Stages { seconds: [("decode".to_owned(), 1.5), ("sink".to_owned(), 0.25)].into(), sink_rows: 500_000 };
+        let expect = Stages {
+            seconds: [("decode".to_owned(), 1.5), ("sink".to_owned(), 0.25)].into(),
+            source_rows: 2_000_000,
+            sink_rows: 500_000,
+        };
         assert_eq!(parse(page), expect);
     }
 }
