@@ -108,11 +108,14 @@ pub(crate) struct TableArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Input {
     /// Measurement points; 12 of them have 19 lanes (default: 100000; join 20000)
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
     sensors: Option<u32>,
-    /// Seconds of event time, one record per lane each; a table takes a third for its smaller input (default: 30; join 45)
-    #[arg(long, value_name = "N")]
+    /// Seconds of event time; a table takes a third for its smaller input (default: 30; join 45)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
+    /// Seconds between two records of a lane
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    interval_s: u32,
     /// Partitions of each topic
     #[arg(long, value_name = "P", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     partitions: u32,
@@ -167,7 +170,8 @@ impl TableArgs {
             large.sensors = self.input.sensors.unwrap_or(QUICK.0);
             large.seconds = self.input.seconds.unwrap_or(QUICK.1);
         }
-        large.seconds = large.seconds.max(2);
+        // The difference of the two must hold records.
+        large.seconds = large.seconds.max(2 * large.interval_s);
         [Workload { seconds: (large.seconds / 3).max(1), ..large }, large]
     }
 }
@@ -185,6 +189,7 @@ impl Input {
             seed: self.seed,
             sensors: self.sensors.unwrap_or(sensors),
             seconds: self.seconds.unwrap_or(seconds),
+            interval_s: self.interval_s,
             partitions: self.partitions,
             disorder_ms: self.disorder_ms,
         }

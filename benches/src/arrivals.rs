@@ -44,7 +44,8 @@ impl Arrivals {
             if let Some(index) = self.due.pop() {
                 return Some(index);
             }
-            let loaded_until_ms = (START_S + (self.next / self.lanes) as i64) * 1_000;
+            let second = self.next / self.lanes * u64::from(self.workload.interval_s);
+            let loaded_until_ms = (START_S + second as i64) * 1_000;
             match self.waiting.first_key_value() {
                 // No event of a second to come stands before the second itself.
                 Some((position_ms, _)) if self.next == end || *position_ms < loaded_until_ms => {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn events(topic: Topic, disorder_ms: u32) -> Vec<Event> {
-        let workload = Workload { seed: 3, sensors: 12, seconds: 12, partitions: 1, disorder_ms };
+        let workload = Workload { seed: 3, sensors: 12, seconds: 12, interval_s: 1, partitions: 1, disorder_ms };
         Arrivals::new(&workload, topic).collect()
     }
 
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn no_event_lies_further_back_than_the_workload_says() {
         for (topic, disorder_ms) in [(Topic::Flow, 0), (Topic::Flow, 5_000), (Topic::Speed, 0), (Topic::Speed, 5_000)] {
-            let workload = Workload { seed: 3, sensors: 12, seconds: 12, partitions: 1, disorder_ms };
+            let workload = Workload { seed: 3, sensors: 12, seconds: 12, interval_s: 1, partitions: 1, disorder_ms };
             let mut newest = i64::MIN;
             for event in events(topic, disorder_ms) {
                 newest = newest.max(event.event_time_ms);

@@ -17,7 +17,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// Time between two looks at the process; short against the 200 ms that the metrics page outlives a job.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(30);
 /// Time between two looks at the metrics page while there are records to read: the page costs the engine CPU time.
 const SCRAPE_EVERY: Duration = Duration::from_millis(500);
 /// A run that takes longer hangs.
@@ -95,16 +95,15 @@ impl Bench {
         let broker_before = broker.cpu_s()?;
         let started = Instant::now();
         let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
-        let profiler = self.perf.map(|rate| Profiler::start(child.id(), rate, self.broker_core, &self.folder));
-        let seen = watch(&mut child, address, job.events(workload), started);
+        let watched = self.watch(&mut child, address, job.events(workload), started);
         let wall_s = started.elapsed().as_secs_f64();
         let status = child.wait()?;
-        let seen = seen?;
+        let (seen, profiler) = watched?;
         let broker_cpu_s = broker.cpu_s()? - broker_before;
         let log = || fs::read_to_string(self.folder.join("stderr")).unwrap_or_default();
         ensure!(status.success(), "citystream run {job}: {status}\n{}", log());
         let results = check_report(&fs::read_to_string(self.folder.join("stdout"))?, job.events(workload))?;
-        let profile = profiler.map(|started| started.and_then(Profiler::report)).transpose()?;
+        let profile = profiler.map(Profiler::report).transpose()?;
         let digest = output::digest(job, &data.join(job.to_string()))?;
         fs::remove_dir_all(&data)?;
         Ok(Cost {
@@ -120,6 +119,40 @@ impl Bench {
             digest,
             profile,
         })
+    }
+
+    /// Looks at the process until it has ended; it is not waited for yet then.
+    fn watch(
+        &self,
+        child: &mut Child,
+        metrics: SocketAddr,
+        events: u64,
+        started: Instant,
+    ) -> Result<(Seen, Option<Profiler>)> {
+        let (pid, mut seen, mut profiler) = (child.id(), Seen::default(), None);
+        let mut scraped = started;
+        loop {
+            seen.peak_kib = seen.peak_kib.max(process::peak_kib(pid).unwrap_or(0));
+            // A thread that has ended keeps what was seen of it last.
+            seen.threads.extend(process::threads(pid));
+            if scraped.elapsed() >= SCRAPE_EVERY || seen.may_end_soon(events, started) {
+                seen.stages = stages::scrape(metrics).unwrap_or(seen.stages);
+                scraped = Instant::now();
+            }
+            // Once it reads: `perf` sees only the threads that are there when it comes, and theirs.
+            if let (None, Some(rate), 1..) = (&profiler, self.perf, seen.stages.source_rows) {
+                profiler = Some(Profiler::start(pid, rate, self.broker_core, &self.folder)?);
+            }
+            let Look { ended, cpu_s } = process::look(pid)?;
+            if ended {
+                return Ok((Seen { cpu_s, ..seen }, profiler));
+            }
+            if started.elapsed() > LONGEST {
+                child.kill()?;
+                bail!("citystream run: still running after {} seconds", LONGEST.as_secs());
+            }
+            process::pause(LOOK_EVERY);
+        }
     }
 
     /// The streams' declarations, with the topics and the disorder of `workload`.
@@ -158,31 +191,6 @@ impl Bench {
     }
 }
 
-/// Looks at the process until it has ended; it is not waited for yet then.
-fn watch(child: &mut Child, metrics: SocketAddr, events: u64, started: Instant) -> Result<Seen> {
-    let (pid, mut seen) = (child.id(), Seen::default());
-    let mut scraped = started;
-    loop {
-        seen.peak_kib = seen.peak_kib.max(process::peak_kib(pid).unwrap_or(0));
-        // A thread that has ended keeps what was seen of it last.
-        seen.threads.extend(process::threads(pid));
-        // Once all is read, the end may come at any time.
-        if seen.stages.source_rows >= events || scraped.elapsed() >= SCRAPE_EVERY {
-            seen.stages = stages::scrape(metrics).unwrap_or(seen.stages);
-            scraped = Instant::now();
-        }
-        let Look { ended, cpu_s } = process::look(pid)?;
-        if ended {
-            return Ok(Seen { cpu_s, ..seen });
-        }
-        if started.elapsed() > LONGEST {
-            child.kill()?;
-            bail!("citystream run: still running after {} seconds", LONGEST.as_secs());
-        }
-        process::pause(LOOK_EVERY);
-    }
-}
-
 /// Checks that every record was read and admitted; returns the number of result rows.
 fn check_report(stdout: &str, events: u64) -> Result<u64> {
     let report: Value = serde_json::from_str(stdout.trim()).with_context(|| format!("report: found {stdout:?}"))?;
@@ -205,6 +213,12 @@ fn free_address() -> Result<SocketAddr> {
 // === impl Seen ===
 
 impl Seen {
+    /// At the pace so far, all is read before the next regular look at the metrics page.
+    fn may_end_soon(&self, events: u64, started: Instant) -> bool {
+        let pace = self.stages.source_rows as f64 / started.elapsed().as_secs_f64();
+        self.stages.source_rows > 0 && self.stages.source_rows as f64 + pace * 0.7 >= events as f64
+    }
+
     fn by_name(&self) -> BTreeMap<String, f64> {
         let mut by_name = BTreeMap::new();
         for (name, on_cpu_s, _) in self.threads.values() {

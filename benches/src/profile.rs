@@ -43,7 +43,7 @@ impl Profiler {
         let report = report.arg(&self.data).output().context("perf report")?;
         let (text, errors) = (String::from_utf8_lossy(&report.stdout), String::from_utf8_lossy(&report.stderr));
         ensure!(report.status.success() && !text.trim().is_empty(), "perf report: {errors}");
-        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let lines = text.lines().map(|line| line.trim_end_matches([' ', '-'])).filter(|line| !line.is_empty());
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 }

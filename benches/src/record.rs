@@ -60,10 +60,10 @@ fn hash(workload: &Workload, salt: Salt, topic: Topic, index: u64) -> u64 {
 // === impl Event ===
 
 impl Event {
-    /// Event number `index` of `topic`: seconds first, then lanes.
+    /// Event number `index` of `topic`: times first, then lanes.
     pub fn new(workload: &Workload, topic: Topic, index: u64) -> Self {
         let lanes = sensors::lanes(workload.sensors);
-        let (second, slot) = (index / lanes, index % lanes);
+        let (second, slot) = (index / lanes * u64::from(workload.interval_s), index % lanes);
         let (sensor, lane) = sensors::lane(slot);
         let second_ms = (START_S + second as i64) * 1_000;
         let of = |salt| hash(workload, salt, topic, index);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn values_have_the_shape_of_ospbench() {
-        let workload = Workload { seed: 1, sensors: 12, seconds: 1, partitions: 1, disorder_ms: 0 };
+        let workload = Workload { seed: 1, sensors: 12, seconds: 1, interval_s: 1, partitions: 1, disorder_ms: 0 };
         let sensors = Sensors::new(&workload);
         let text = |topic, index| {
             let event = Event::new(&workload, topic, index);

@@ -30,8 +30,10 @@ pub struct Workload {
     pub seed: u64,
     /// Measurement points; 12 of them have 19 lanes.
     pub sensors: u32,
-    /// Event time that passes; each lane sends one record per second and topic.
+    /// Event time that passes.
     pub seconds: u32,
+    /// Each lane sends one record per topic every so many seconds; never 0.
+    pub interval_s: u32,
     /// Partitions of each topic.
     pub partitions: u32,
     /// Each record is delayed in position by up to this many milliseconds of event time; 0 leaves them in order.
@@ -88,8 +90,8 @@ impl Topic {
 
     /// Name of the topic in Kafka: it says what is in it, so that no run can read another's input.
     pub fn name(self, workload: &Workload) -> String {
-        let Workload { seed, sensors, seconds, partitions, disorder_ms } = workload;
-        format!("{}.{seed}.{sensors}x{seconds}.p{partitions}.d{disorder_ms}", self.stream())
+        let Workload { seed, sensors, seconds, interval_s, partitions, disorder_ms } = workload;
+        format!("{}.{seed}.{sensors}x{seconds}.i{interval_s}.p{partitions}.d{disorder_ms}", self.stream())
     }
 }
 
@@ -98,7 +100,7 @@ impl Topic {
 impl Workload {
     /// Records of each topic.
     pub fn records(&self) -> u64 {
-        u64::from(self.seconds) * crate::sensors::lanes(self.sensors)
+        u64::from(self.seconds.div_ceil(self.interval_s)) * crate::sensors::lanes(self.sensors)
     }
 
     /// How far a record may lie behind the newest of its partition, in milliseconds: what `time.out_of_order` has to be.

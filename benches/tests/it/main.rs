@@ -8,7 +8,7 @@ use citystream_benches::{bare, oracle};
 use sha2::{Digest, Sha256};
 
 fn workload(disorder_ms: u32) -> Workload {
-    Workload { seed: 1, sensors: 30, seconds: 12, partitions: 3, disorder_ms }
+    Workload { seed: 1, sensors: 30, seconds: 12, interval_s: 1, partitions: 3, disorder_ms }
 }
 
 /// SHA-256 of all keys, partitions and values of a topic.
