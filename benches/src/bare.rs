@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, DataType};
 use bytes::Bytes;
-use citystream_codec::{Decoded, Decoder, Record};
+use citystream_codec::{Decoded, Decoder, Record, Records};
 use citystream_model::stream::{Column, Fold, Format, Path, Stream, TimeFormat, timestamp_type};
 use flows::Flows;
 use lanes::Lanes;
@@ -89,8 +89,9 @@ pub fn run(job: JobName, workload: &Workload) -> Result<Cost> {
             for (partition, records) in input.chunk(&sensors) {
                 cost.events += records.len() as u64;
                 for batch in records.chunks(BATCH) {
+                    let batch: Records = batch.iter().cloned().collect();
                     let started = process::own_cpu_s()?;
-                    let decoded = input.decoder.decode(partition as i32, batch, i64::MAX)?;
+                    let decoded = input.decoder.decode(partition as i32, &batch, i64::MAX)?;
                     let decoded_at = process::own_cpu_s()?;
                     windows.add(input.topic, &decoded)?;
                     cost.windows_s += process::own_cpu_s()? - decoded_at;

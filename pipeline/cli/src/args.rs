@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Batch(BatchArgs),
     /// Check jobs and declarations without starting anything
     Check(CheckArgs),
+    /// Show what jobs will do: operators, when rows are final, what is remembered and why
+    Explain(ExplainArgs),
     /// Send a file of JSON lines to a stream's topic
     Produce(ProduceArgs),
     /// Run the cases of jobs: given rows in, expected rows out
@@ -152,6 +154,21 @@ Prints file:line:column: CODE message; help: ... for each finding and exits with
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
+    /// Job files
+    #[arg(required = true, value_name = "JOB.sql")]
+    pub(crate) jobs: Vec<PathBuf>,
+    /// Folder with a subfolder per stream and reference table
+    #[arg(long, value_name = "DIR")]
+    pub(crate) schemas: Option<PathBuf>,
+}
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  citystream explain jobs/corridor-flow/job.sql --schemas schemas
+  citystream explain jobs/*/job.sql --schemas schemas --output json";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
     /// Job files
     #[arg(required = true, value_name = "JOB.sql")]
     pub(crate) jobs: Vec<PathBuf>,

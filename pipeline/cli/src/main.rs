@@ -51,6 +51,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Run(args) => command::run::run(&context, args),
         Command::Batch(args) => command::batch::run(&context, args),
         Command::Check(args) => command::check::run(&context, args),
+        Command::Explain(args) => command::explain::run(&context, args),
         Command::Produce(args) => command::produce::run(&context, args),
         Command::Test(args) => command::test::run(&context, args),
         Command::Demo(args) => command::demo::run(&context, args),

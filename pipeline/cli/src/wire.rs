@@ -9,7 +9,7 @@ use citystream_connect::{Sink, files};
 use citystream_model::catalog::Connectors;
 use citystream_model::job::{JobSpec, LatePolicy, PartitionBy, SinkRef};
 use citystream_model::position::StartFrom;
-use citystream_model::stream::Stream;
+use citystream_model::stream::{Path, Stream};
 use citystream_model::time::SystemClock;
 use citystream_model::{Error, Result};
 use citystream_operators::graph::Graph;
@@ -92,6 +92,8 @@ impl Shared {
         for stream in &streams {
             let client = self.client(Some(stream))?;
             let source = patience.open(|budget| KafkaSource::open(&client, &stream.topic, &self.from, budget))?;
+            let in_columns = stream.columns.iter().any(|column| matches!(column.path, Path::Header(_)));
+            let source = if plan.reads_headers || in_columns { source } else { source.without_headers() };
             let input = Input::new(Arc::clone(stream), Box::new(source), spec.lateness, self.until_caught_up);
             input
                 .source

@@ -15,6 +15,8 @@ pub struct StreamPlan {
     pub nodes: Vec<PlanNode>,
     /// What the last node puts out.
     pub output: OutputSpec,
+    /// True when the query reads headers of records.
+    pub reads_headers: bool,
     /// Functions and settings with which fragments are planned; the same as the batch twin's.
     pub session: SessionState,
 }

@@ -16,6 +16,7 @@ pub mod batch;
 pub mod catalog;
 mod claims;
 mod ddl;
+mod explain;
 mod finding;
 mod jobs;
 mod options;
@@ -27,6 +28,7 @@ mod walk;
 
 pub use catalog::Catalog;
 pub use ddl::show::stream_ddl;
+pub use explain::explain;
 pub use jobs::{CheckedJob, Tables, compile};
 pub use spelling::{Note, notes};
 pub use text::SqlFile;

@@ -50,7 +50,8 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     let names: Vec<&str> = case.world.streams.iter().map(|stream| stream.name.as_str()).collect();
     let stream = |number: u64, plan: &StreamPlan| {
         let arrival = arrival::generate(&mut case.rng(number), &case.records);
-        run::stream(&job, plan, &names, &case.records, &arrival).map_err(|error| format!("stream run {number}: {error}"))
+        run::stream(&job, plan, &names, &case.records, &arrival)
+            .map_err(|error| format!("stream run {number}: {error}"))
     };
     let outcome = stream(1, &job.plan)?;
     accounts(case, &job, &names, &outcome)?;

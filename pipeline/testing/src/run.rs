@@ -88,7 +88,13 @@ pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<
 ///
 /// # Errors
 /// What the engine reports.
-pub fn stream(job: &CheckedJob, plan: &StreamPlan, names: &[&str], records: &[Vec<Vec<Raw>>], arrival: &[Piece]) -> Result<Outcome> {
+pub fn stream(
+    job: &CheckedJob,
+    plan: &StreamPlan,
+    names: &[&str],
+    records: &[Vec<Vec<Raw>>],
+    arrival: &[Piece],
+) -> Result<Outcome> {
     let place = |stream: &str| names.iter().position(|name| *name == stream).expect("a stream of the world");
     let inputs: Vec<usize> = job.streams.iter().map(|stream| place(&stream.name)).collect();
     let mut graph = Graph::build(plan.clone(), inputs.len())?;

@@ -1,6 +1,7 @@
 //! Silence counts only while the source is known to have told all that it has.
 
 use super::*;
+use citystream_codec::Record;
 use citystream_connect::{MemorySource, SourceEvent};
 use citystream_model::stream::{Fold, Format, TIMESTAMP, TimeFormat};
 

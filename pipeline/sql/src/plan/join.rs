@@ -83,7 +83,14 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
         };
         rebuild(join, left, right)
     };
-    lowering.closed_window("join", "a join needs the rows of both sides".to_owned(), inputs, build, facts, Some(closed_at))
+    lowering.closed_window(
+        "join",
+        "a join needs the rows of both sides".to_owned(),
+        inputs,
+        build,
+        facts,
+        Some(closed_at),
+    )
 }
 
 type Side<'a> = (&'a Piece, &'a Vec<(Expr, Fact)>);

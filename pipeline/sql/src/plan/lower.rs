@@ -23,6 +23,7 @@ pub(crate) struct Lowering<'a> {
     /// False for the operators of all shapes only, with which the faster ones are compared.
     pub(crate) fast: bool,
     nodes: Vec<PlanNode>,
+    reads_headers: bool,
     feeds: usize,
     windows: usize,
 }
@@ -35,7 +36,8 @@ pub(crate) fn lower(
     fast: bool,
     session: &SessionState,
 ) -> Result<StreamPlan> {
-    let mut lowering = Lowering { streams, origin, fast, nodes: Vec::new(), feeds: 0, windows: 0 };
+    let mut lowering =
+        Lowering { streams, origin, fast, nodes: Vec::new(), reads_headers: false, feeds: 0, windows: 0 };
     let piece = lowering.piece(plan)?;
     if piece.is_table() {
         let (message, help) = if streams.is_empty() {
@@ -50,7 +52,8 @@ pub(crate) fn lower(
     }
     let mut output = lowering.output(piece, plan.schema())?;
     output.schema = Arc::new(plan.schema().as_arrow().clone());
-    Ok(StreamPlan { nodes: lowering.nodes, output, session: session.clone() })
+    let reads_headers = lowering.reads_headers;
+    Ok(StreamPlan { nodes: lowering.nodes, output, reads_headers, session: session.clone() })
 }
 
 // === impl Lowering ===
@@ -114,6 +117,7 @@ impl Lowering<'_> {
     fn source(&mut self, scan: &TableScan) -> Result<Piece> {
         let Some(number) = self.stream_of(scan) else { return not_impl_err!("scan of {}", scan.table_name) };
         let stream = Arc::clone(&self.streams[number]);
+        self.reads_headers |= scan.projected_schema.fields().iter().any(|field| field.name() == stream::HEADERS);
         let full = Arc::new(datafusion::common::DFSchema::try_from_qualified_schema(
             scan.table_name.clone(),
             &stream.full_schema(),
@@ -190,7 +194,12 @@ impl Lowering<'_> {
         kind: fn(FragmentPlan) -> NodeKind,
     ) -> Input {
         let (feeds, inputs) = feeds.into_iter().unzip();
-        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind: kind(FragmentPlan { plan, feeds }), reason: String::new() });
+        self.nodes.push(PlanNode {
+            name: name.to_owned(),
+            inputs,
+            kind: kind(FragmentPlan { plan, feeds }),
+            reason: String::new(),
+        });
         Input::Node(self.nodes.len() - 1)
     }
 

@@ -28,7 +28,14 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piec
         LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs)
     };
     let input = (piece, Arc::clone(&schema), closes_at.clone());
-    lowering.closed_window("over", "window functions need the rows of their window".to_owned(), vec![input], build, facts, Some(closes_at))
+    lowering.closed_window(
+        "over",
+        "window functions need the rows of their window".to_owned(),
+        vec![input],
+        build,
+        facts,
+        Some(closes_at),
+    )
 }
 
 /// Expressions that stand in the PARTITION BY of all window functions.

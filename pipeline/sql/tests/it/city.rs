@@ -1,8 +1,8 @@
 //! The city's own jobs compile against the city's own schemas.
 
 use crate::accepted::describe;
-use crate::fixture::{TestConnectors, empty_tables};
-use citystream_sql::{Catalog, SqlFile, compile};
+use crate::fixture::{TestConnectors, empty_tables, folder, is_update};
+use citystream_sql::{Catalog, SqlFile, compile, explain};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -20,6 +20,13 @@ fn all_jobs_of_the_repository_are_taken() {
     assert!(checked.len() >= jobs.len());
     for job in &checked {
         println!("{}", describe(job));
+        let golden = folder("explained").join(format!("{}.txt", job.spec.name));
+        if is_update() {
+            std::fs::create_dir_all(folder("explained")).unwrap();
+            std::fs::write(&golden, explain(job)).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(explain(job), expected, "{}: UPDATE=1 writes it anew", golden.display());
     }
 }
 

@@ -1,0 +1,151 @@
+//! What a job will do, as text: its operators, when rows are final, what it remembers, and why.
+//!
+//! ```text
+//! job loops_5m
+//!   reads   loops by measured_at: out of order 30 s, ...
+//!   output  aggregate: panes ...
+//! ```
+
+use crate::jobs::CheckedJob;
+use citystream_model::duration::format_duration;
+use citystream_model::job::LatePolicy;
+use citystream_model::stream::Stream;
+use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, Panes, PlanNode, SessionSpec};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// The plan of `job` for people; the same job gives the same text.
+pub fn explain(job: &CheckedJob) -> String {
+    let mut text = format!("job {}\n", job.spec.name);
+    for stream in &job.streams {
+        line(&mut text, 1, &reads(stream));
+    }
+    line(&mut text, 1, &readiness(job));
+    let late = match job.spec.late {
+        LatePolicy::Table => "kept in the late table",
+        LatePolicy::Drop => "counted and dropped",
+    };
+    line(&mut text, 1, &format!("late rows: {late}"));
+    let sinks: Vec<String> = job.spec.sinks.iter().map(ToString::to_string).collect();
+    line(&mut text, 1, &format!("writes {}", sinks.join(", ")));
+    line(&mut text, 1, "exchange: none, one thread runs the job");
+    line(&mut text, 1, "operators");
+    if let Some(last) = job.plan.nodes.len().checked_sub(1) {
+        node(&mut text, job, last, 2);
+    }
+    text
+}
+
+fn line(text: &mut String, depth: usize, what: &str) {
+    // Writing to a string cannot fail.
+    let _written = writeln!(text, "{}{what}", "  ".repeat(depth));
+}
+
+fn reads(stream: &Stream) -> String {
+    format!(
+        "reads {} by {}: watermark {} behind the newest row of each partition, idle after {}, at most {} ahead",
+        stream.name,
+        stream.time_column,
+        format_duration(stream.out_of_order),
+        format_duration(stream.idle),
+        format_duration(stream.max_future),
+    )
+}
+
+fn readiness(job: &CheckedJob) -> String {
+    if !job.plan.nodes.iter().any(|node| !matches!(node.kind, NodeKind::Stateless(_))) {
+        return "ready: each row at once; state: none".to_owned();
+    }
+    let lateness = job.spec.lateness;
+    let wait = if lateness.is_zero() {
+        String::new()
+    } else {
+        format!(", held back by lateness {}", format_duration(lateness))
+    };
+    format!("ready: when the watermark of every partition has reached the window's end{wait}")
+}
+
+fn node(text: &mut String, job: &CheckedJob, at: usize, depth: usize) {
+    let plan = &job.plan.nodes[at];
+    line(text, depth, &operator(plan));
+    for input in &plan.inputs {
+        match *input {
+            Input::Node(child) => node(text, job, child, depth + 1),
+            Input::Stream(stream) => line(text, depth + 1, &format!("source {}", job.streams[stream].name)),
+        }
+    }
+}
+
+fn operator(node: &PlanNode) -> String {
+    match &node.kind {
+        NodeKind::Stateless(fragment) => format!("calc: {}; state: none", steps(&fragment.plan)),
+        NodeKind::Pane(spec) => pane(spec),
+        NodeKind::Session(spec) => session(spec),
+        NodeKind::ClosedWindow(_) => {
+            let why = if node.reason.is_empty() { "no faster operator has this shape" } else { &node.reason };
+            format!("closed window ({}); state: the rows of open windows, since {why}", node.name)
+        }
+    }
+}
+
+/// What a fragment does, innermost first.
+fn steps(plan: &LogicalPlan) -> String {
+    let mut steps = Vec::new();
+    collect_steps(plan, &mut steps);
+    steps.dedup();
+    if steps.is_empty() { "columns".to_owned() } else { steps.join(", ") }
+}
+
+fn collect_steps(plan: &LogicalPlan, steps: &mut Vec<String>) {
+    plan.inputs().into_iter().for_each(|input| collect_steps(input, steps));
+    match plan {
+        LogicalPlan::Filter(filter) => steps.push(format!("filter {}", filter.predicate)),
+        LogicalPlan::Join(join) => {
+            let on: Vec<String> = join.on.iter().map(|(left, right)| format!("{left} = {right}")).collect();
+            steps.push(format!(
+                "{} join to a table on {}",
+                join.join_type.to_string().to_lowercase(),
+                on.join(" and ")
+            ));
+        }
+        LogicalPlan::Union(_) => steps.push("union".to_owned()),
+        LogicalPlan::Unnest(_) => steps.push("a row per window".to_owned()),
+        _ => {}
+    }
+}
+
+fn pane(spec: &PaneSpec) -> String {
+    let time = |micros: i64| format_duration(Duration::from_micros(micros.unsigned_abs()));
+    let keys: Vec<String> =
+        spec.keys.iter().filter(|(_, role)| *role == KeyRole::Key).map(|(key, _)| name(key)).collect();
+    let keys = if keys.is_empty() { "all rows".to_owned() } else { keys.join(", ") };
+    let aggregates: Vec<String> = spec.aggregates.iter().map(name).collect();
+    let (windows, held) = match spec.panes {
+        Panes::Tumbling => ("a pane per window".to_owned(), "open windows".to_owned()),
+        Panes::Sliding { pane, slide, size } => (
+            format!("panes of {}, windows of {} every {}", time(pane), time(size), time(slide)),
+            format!("{} panes", size / pane + 1),
+        ),
+        Panes::Cumulating { step, size } => {
+            (format!("panes of {}, windows up to {}", time(step), time(size)), format!("{} panes", size / step))
+        }
+    };
+    format!("pane aggregate by {keys}: {}; {windows}; state: a group per key in {held}", aggregates.join(", "))
+}
+
+fn session(spec: &SessionSpec) -> String {
+    let field = |at: &usize| spec.schema.fields().get(*at).map_or("?", |field| field.name().as_str());
+    let keys: Vec<&str> = spec.keys.iter().map(field).collect();
+    let keys = if keys.is_empty() { "all rows".to_owned() } else { keys.join(", ") };
+    format!("session by {keys}, gap {}; state: the rows of open sessions", format_duration(spec.gap))
+}
+
+/// An expression without the names of its tables.
+fn name(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(column) => column.name.clone(),
+        Expr::Alias(alias) => name(&alias.expr),
+        other => other.human_display().to_string(),
+    }
+}
