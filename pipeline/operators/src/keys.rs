@@ -5,12 +5,13 @@
 //!   panes say which numbers they hold (`hold`, `release`); what nothing holds any more is swept out
 //! ```
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use citystream_model::{Error, Result};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use std::sync::Arc;
 
 /// A key that nothing holds is kept for so many sweeps, since sensors come back in the next window.
 const KEPT_SWEEPS: u32 = 4;
@@ -53,6 +54,7 @@ impl KeyDict {
     /// Numbers of the keys in `columns`, one per row, into `numbers`.
     pub(crate) fn intern(&mut self, columns: &[ArrayRef], rows: usize, numbers: &mut Vec<usize>) -> Result<()> {
         let known = self.len();
+        let columns: Vec<ArrayRef> = columns.iter().map(one_zero).collect();
         let Some(values) = &mut self.values else {
             numbers.clear();
             numbers.resize(rows, 0);
@@ -60,7 +62,7 @@ impl KeyDict {
             self.seen.resize(1, self.sweeps);
             return Ok(());
         };
-        values.intern(columns, numbers).map_err(failed)?;
+        values.intern(&columns, numbers).map_err(failed)?;
         let total = values.len();
         if total >= NONE as usize {
             return Err(Error::resource(format!("{total} keys at once, expected fewer than {NONE}")));
@@ -151,10 +153,28 @@ impl KeyDict {
 
     /// Bytes that the dictionary holds.
     pub(crate) fn bytes(&self) -> usize {
+        if self.len() == 0 {
+            return 0;
+        }
         let arrays = self.keys.iter().chain(self.recent.iter().flatten());
         self.values.as_ref().map_or(0, |values| values.size())
             + arrays.map(|array| array.get_array_memory_size()).sum::<usize>()
             + (self.holders.capacity() + self.seen.capacity()) * size_of::<u32>()
+    }
+}
+
+/// The two zeros of floats are one key, written 0.0, as in DataFusion's GROUP BY of several columns.
+fn one_zero(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float32 => {
+            let zero = |value| if value == 0.0 { 0.0 } else { value };
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(zero))
+        }
+        DataType::Float64 => {
+            let zero = |value| if value == 0.0 { 0.0 } else { value };
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(zero))
+        }
+        _ => Arc::clone(column),
     }
 }
 

@@ -62,16 +62,21 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
 
 /// Lowers an aggregate whose rows go into panes, of which the operator makes windows.
 fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding: Sliding) -> Result<Option<Piece>> {
+    let mark = lowering.mark();
     let piece = lowering.piece(&sliding.input)?;
     let fact = |key: &Expr| columns::known(key, piece.plan.schema(), &piece.facts);
     let bounds = aggregate.group_expr.iter().map(|key| sliding.bound(key));
     let keys: Vec<(&Expr, Option<Bound>)> = aggregate.group_expr.iter().zip(bounds).collect();
     // A bound of an inner window among the keys may close a group before the outer window ends.
     if keys.iter().any(|(key, bound)| bound.is_none() && fact(key).is_some_and(|fact| fact.is_bound())) {
+        lowering.forget_after(mark);
         return Ok(None);
     }
     let end_of_pane = keys.iter().filter(|(_, bound)| bound.is_some()).find_map(|(key, _)| fact(key)?.closes_at(key));
-    let Some(end_of_pane) = end_of_pane else { return Ok(None) };
+    let Some(end_of_pane) = end_of_pane else {
+        lowering.forget_after(mark);
+        return Ok(None);
+    };
     let [start, end] = columns::of_window(&sliding.spec, lowering.next_window());
     let mut facts: Facts = Vec::new();
     let mut roles = Vec::new();

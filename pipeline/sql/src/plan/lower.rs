@@ -99,6 +99,16 @@ impl Lowering<'_> {
         self.windows
     }
 
+    /// Number of operators so far, to come back to with [`Self::forget_after`].
+    pub(crate) fn mark(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Forgets the operators that were cut off since `mark`.
+    pub(crate) fn forget_after(&mut self, mark: usize) {
+        self.nodes.truncate(mark);
+    }
+
     /// True when `plan` reads one of the job's streams.
     pub(crate) fn has_stream(&self, plan: &LogicalPlan) -> Result<bool> {
         let mut found = false;
