@@ -34,9 +34,6 @@ use windows::{Window, Windows};
 mod ring;
 mod windows;
 
-#[cfg(test)]
-mod tests;
-
 /// Small windows that close together come out together, up to so many rows.
 const ROWS_PER_BATCH: usize = 8_192;
 
