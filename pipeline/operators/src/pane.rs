@@ -32,6 +32,8 @@ use std::sync::Arc;
 use windows::{Window, Windows};
 
 mod ring;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 /// Small windows that close together come out together, up to so many rows.

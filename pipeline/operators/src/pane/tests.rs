@@ -1,0 +1,131 @@
+//! Work in two phases comes to the same as in one.
+
+use super::*;
+use arrow::array::{AsArray, StringArray};
+use arrow::datatypes::{Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::DFSchema;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
+use datafusion::logical_expr::{Expr, col};
+use proptest::prelude::*;
+
+/// Length of a pane.
+const PANE: Micros = 10;
+
+/// key, value, time
+type Row = (u8, i64, Micros);
+
+fn spec(panes: Panes) -> PaneSpec {
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, None);
+    let input = Schema::new(vec![
+        Field::new("k", DataType::Utf8, false),
+        Field::new("v", DataType::Int64, false),
+        Field::new("end", time(), false),
+    ]);
+    let bound = if panes == Panes::Tumbling { KeyRole::OfPane } else { KeyRole::End };
+    let aggregates: Vec<Expr> = vec![sum(col("v")), count(col("v")), min(col("v")), max(col("v"))];
+    let numbers = ["sum", "count", "min", "max"].map(|name| Field::new(name, DataType::Int64, true));
+    let keys = [Field::new("k", DataType::Utf8, false), Field::new("end", time(), false)];
+    PaneSpec {
+        input: Arc::new(DFSchema::try_from(input).unwrap()),
+        keys: vec![(col("k"), KeyRole::Key), (col("end"), bound)],
+        aggregates,
+        panes,
+        schema: Arc::new(Schema::new(keys.into_iter().chain(numbers).collect::<Vec<_>>())),
+    }
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let end = |at: Micros| at.div_euclid(PANE) * PANE + PANE;
+    let ends: Vec<Micros> = rows.iter().map(|row| end(row.2)).collect();
+    let columns: [(&str, ArrayRef); 4] = [
+        ("k", Arc::new(rows.iter().map(|row| Some(row.0.to_string())).collect::<StringArray>())),
+        ("v", Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>())),
+        ("end", Arc::new(TimestampMicrosecondArray::from(ends.clone()))),
+        ("closes", Arc::new(Int64Array::from(ends))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn operator(panes: Panes, phase: Phase) -> Pane {
+    Pane::plan(&spec(panes), phase, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+}
+
+/// Results as text, sorted.
+fn text(batches: &[RecordBatch]) -> Vec<String> {
+    let row = |batch: &RecordBatch, row: usize| {
+        let numbers = (2..6).map(|at| batch.column(at).as_primitive::<Int64Type>().value(row));
+        let end = batch.column(1).as_primitive::<TimestampMicrosecondType>().value(row);
+        format!("{} {end} {:?}", batch.column(0).as_string::<i32>().value(row), numbers.collect::<Vec<_>>())
+    };
+    let mut rows: Vec<String> =
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at))).collect();
+    rows.sort();
+    rows
+}
+
+/// What plain arithmetic makes of the rows.
+fn expected(rows: &[Row], windows: impl Fn(Micros) -> Vec<Micros>) -> Vec<String> {
+    let mut groups: BTreeMap<(u8, Micros), Vec<i64>> = BTreeMap::new();
+    for (key, value, at) in rows {
+        windows(*at).into_iter().for_each(|end| groups.entry((*key, end)).or_default().push(*value));
+    }
+    let row = |((key, end), values): ((u8, Micros), Vec<i64>)| {
+        let (low, high) = (values.iter().min().unwrap(), values.iter().max().unwrap());
+        format!("{key} {end} {:?}", [values.iter().sum(), values.len() as i64, *low, *high])
+    };
+    let mut rows: Vec<String> = groups.into_iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+proptest! {
+    #[test]
+    fn two_phases_come_to_what_one_does(
+        rows in prop::collection::vec((0u8..20, -50i64..50, -100i64..300), 0..200),
+        slides in 0usize..4,
+        steps in prop::collection::vec(0i64..60, 0..8),
+    ) {
+        let sliding = |slide, size| Panes::Sliding { pane: PANE, slide, size };
+        let panes = [Panes::Tumbling, sliding(10, 50), sliding(20, 30), Panes::Cumulating { step: 10, size: 40 }][slides];
+        let end = |at: Micros| at.div_euclid(PANE) * PANE + PANE;
+        let ends = |at: Micros| -> Vec<Micros> {
+            match panes {
+                Panes::Tumbling => vec![end(at)],
+                Panes::Sliding { slide, size, .. } => (-200..400)
+                    .map(|start| start * slide)
+                    .filter(|start| *start <= at && at < start + size)
+                    .map(|start| start + size)
+                    .collect(),
+                Panes::Cumulating { size, .. } => {
+                    let last = at.div_euclid(size) * size + size;
+                    (0..4).map(|step| end(at) + step * PANE).filter(|end| *end <= last).collect()
+                }
+            }
+        };
+        let mut whole = operator(panes, Phase::Whole);
+        let mut shards: Vec<Pane> = (0..3).map(|_| operator(panes, Phase::Partial)).collect();
+        let mut merged = operator(panes, Phase::Final);
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        let mut from = Micros::MIN;
+        let marks = steps.iter().scan(-100, |at, step| { *at += step; Some(*at) }).chain([Micros::MAX]);
+        for mark in marks {
+            // Rows below the next watermark, and some above it.
+            let due: Vec<Row> = rows.iter().copied().filter(|row| (from..mark).contains(&row.2)).collect();
+            from = mark;
+            whole.on_batch(0, batch(&due), &mut one).unwrap();
+            for (at, shard) in shards.iter_mut().enumerate() {
+                let share: Vec<Row> = due.iter().copied().skip(at).step_by(3).collect();
+                let mut states = Vec::new();
+                shard.on_batch(0, batch(&share), &mut states).unwrap();
+                shard.on_watermark(Watermark(mark), &mut states).unwrap();
+                states.into_iter().for_each(|states| merged.on_batch(0, states, &mut two).unwrap());
+            }
+            whole.on_watermark(Watermark(mark), &mut one).unwrap();
+            merged.on_watermark(Watermark(mark), &mut two).unwrap();
+        }
+        prop_assert_eq!(text(&one), expected(&rows, ends));
+        prop_assert_eq!(text(&two), text(&one));
+        prop_assert_eq!(whole.open_windows() + merged.open_windows(), 0);
+    }
+}
