@@ -89,7 +89,7 @@ pub fn run(job: JobName, workload: &Workload) -> Result<Cost> {
             for (partition, records) in input.chunk(&sensors) {
                 cost.events += records.len() as u64;
                 for batch in records.chunks(BATCH) {
-                    let batch: Records = batch.iter().cloned().collect();
+                    let batch = Records::from(batch);
                     let started = process::own_cpu_s()?;
                     let decoded = input.decoder.decode(partition as i32, &batch, i64::MAX)?;
                     let decoded_at = process::own_cpu_s()?;

@@ -154,6 +154,13 @@ Prints file:line:column: CODE message; help: ... for each finding and exits with
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) files: JobFiles,
+}
+
+/// Jobs, and what they read.
+#[derive(Debug, Args)]
+pub(crate) struct JobFiles {
     /// Job files
     #[arg(required = true, value_name = "JOB.sql")]
     pub(crate) jobs: Vec<PathBuf>,
@@ -169,12 +176,8 @@ const EXPLAIN_EXAMPLES: &str = "Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct ExplainArgs {
-    /// Job files
-    #[arg(required = true, value_name = "JOB.sql")]
-    pub(crate) jobs: Vec<PathBuf>,
-    /// Folder with a subfolder per stream and reference table
-    #[arg(long, value_name = "DIR")]
-    pub(crate) schemas: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: JobFiles,
 }
 
 const PRODUCE_EXAMPLES: &str = "Examples:

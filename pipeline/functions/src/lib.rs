@@ -25,4 +25,4 @@ pub use errors::ExpressionErrors;
 pub use exact::aggregates;
 pub use on_error::{null_on_error, plain};
 pub use sensitivity::{Sensitivity, order_sensitivity};
-pub use window::{Grid, Overlap, Step, WindowSpec, assign_windows, window_end, window_start};
+pub use window::{Grid, Overlap, Step, Window, WindowSpec, assign_windows, window_end, window_start};

@@ -13,11 +13,13 @@
 //! midnight.
 
 mod grid;
+mod overlap;
 mod spec;
 #[cfg(test)]
 mod tests;
 mod udf;
 
 pub use grid::{Grid, Step};
-pub use spec::{MAX_WINDOWS, Overlap, WindowSpec};
+pub use overlap::{Overlap, Window};
+pub use spec::{MAX_WINDOWS, WindowSpec};
 pub use udf::{assign_windows, window_end, window_start};

@@ -1,5 +1,6 @@
 //! The aggregate functions of one GROUP BY, and their states for many groups: DataFusion's accumulators.
 
+use crate::fragment::failure;
 use crate::keys::NONE;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::take;
@@ -264,8 +265,5 @@ impl Sealed {
 }
 
 pub(crate) fn failed(error: DataFusionError) -> Error {
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
-        return Error::resource("not enough memory for a window").caused_by(error);
-    }
-    Error::internal("aggregate function").caused_by(error)
+    failure("aggregate function", error)
 }

@@ -10,14 +10,15 @@
 //!
 //! It remembers the rows of open windows and forgets them when the watermark reaches their closing time.
 
+use crate::closing;
 use crate::fragment::Fragment;
 use crate::operator::Operator;
-use arrow::array::{Array, Int64Array, UInt32Array};
+use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
-use citystream_model::time::{Watermark, format_time};
+use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows are run together until they hold this many rows: one run costs a fraction of a millisecond whatever it reads.
 const ROWS_PER_RUN: usize = 65_536;
@@ -69,11 +70,7 @@ impl ClosedWindow {
 impl Operator for ClosedWindow {
     fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         for (closes_at, rows) in split(batch)? {
-            if closes_at <= self.watermark.0 {
-                return Err(Error::internal("a row came after its window had closed")
-                    .with("closes_at", format_time(closes_at))
-                    .with("watermark", self.watermark));
-            }
+            closing::check_open(closes_at, self.watermark)?;
             self.bytes += rows.get_array_memory_size();
             self.open[port].entry(closes_at).or_default().push(rows);
         }
@@ -109,18 +106,9 @@ impl Operator for ClosedWindow {
 
 /// Takes the last column off and splits the rows by it.
 fn split(mut batch: RecordBatch) -> Result<Vec<(i64, RecordBatch)>> {
-    let wrong = || Error::internal("a row without a closing time");
-    let closes_at = batch.remove_column(batch.num_columns() - 1);
-    let closes_at =
-        closes_at.as_any().downcast_ref::<Int64Array>().filter(|column| column.null_count() == 0).ok_or_else(wrong)?;
+    let closes_at = closing::take(&mut batch)?;
     let Some(&first) = closes_at.values().first() else { return Ok(Vec::new()) };
-    if closes_at.values().iter().all(|&other| other == first) {
-        return Ok(vec![(first, batch)]);
-    }
-    let mut rows: HashMap<i64, Vec<u32>> = HashMap::new();
-    for (row, &closes_at) in (0u32..).zip(closes_at.values()) {
-        rows.entry(closes_at).or_default().push(row);
-    }
+    let Some(rows) = closing::rows(closes_at.values()) else { return Ok(vec![(first, batch)]) };
     rows.into_iter()
         .map(|(closes_at, rows)| {
             let taken = take_record_batch(&batch, &UInt32Array::from(rows));

@@ -6,6 +6,7 @@ use arrow::record_batch::RecordBatch;
 use citystream_model::{Error, Result};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
@@ -103,9 +104,14 @@ impl Fragment {
     }
 }
 
-fn failed(error: datafusion::error::DataFusionError) -> Error {
-    if matches!(error.find_root(), datafusion::error::DataFusionError::ResourcesExhausted(_)) {
+fn failed(error: DataFusionError) -> Error {
+    failure("query failed", error)
+}
+
+/// An error of DataFusion: want of memory is the environment's, anything else ours, with `message`.
+pub(crate) fn failure(message: &str, error: DataFusionError) -> Error {
+    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
         return Error::resource("not enough memory for a window").caused_by(error);
     }
-    Error::internal("query failed").caused_by(error)
+    Error::internal(message).caused_by(error)
 }

@@ -133,7 +133,7 @@ fn operator(
     let plan = |fragment: FragmentPlan| Fragment::plan(fragment, session, executor);
     Ok(match node.kind {
         NodeKind::Stateless(fragment) => Box::new(Stateless { fragment: plan(fragment)?, ports }),
-        NodeKind::ClosedWindow(fragment) => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
+        NodeKind::ClosedWindow { fragment, .. } => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
         NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, Phase::Whole, session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec)?),
     })

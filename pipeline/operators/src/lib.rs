@@ -9,6 +9,7 @@
 pub mod admit;
 mod aggregates;
 pub mod closed_window;
+mod closing;
 pub mod fragment;
 pub mod graph;
 mod keys;

@@ -13,14 +13,16 @@
 //! shard puts out states of closed panes (`Partial`), one operator per share of the keys puts them together (`Final`).
 
 use crate::aggregates::{Aggregates, Arguments, Groups, failed};
+use crate::closing;
 use crate::keys::KeyDict;
 use crate::operator::Operator;
-use crate::plan::{KeyRole, PaneSpec, Panes};
-use arrow::array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray, UInt32Array};
+use crate::plan::{CLOSES_AT, KeyRole, PaneSpec};
+use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use citystream_model::time::{Micros, Watermark, format_time};
+use citystream_functions::{Overlap, Window};
+use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
@@ -29,12 +31,10 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use ring::Ring;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use windows::{Window, Windows};
 
 mod ring;
 #[cfg(test)]
 mod tests;
-mod windows;
 
 /// Small windows that close together come out together, up to so many rows.
 const ROWS_PER_BATCH: usize = 8_192;
@@ -54,14 +54,14 @@ pub(crate) enum Phase {
 pub(crate) struct Pane {
     // PROPERTIES
     phase: Phase,
+    /// What the key columns that come out are.
     roles: Vec<KeyRole>,
     /// Keys that rows differ in, and those that all rows of a pane share.
     keys: Vec<Arc<dyn PhysicalExpr>>,
     shared: Vec<Arc<dyn PhysicalExpr>>,
     aggregates: Aggregates,
-    panes: Panes,
-    /// `None` when a pane is a window.
-    windows: Option<Windows>,
+    /// `None` when what comes out are panes.
+    overlap: Option<Overlap>,
     schema: SchemaRef,
     // STATES
     dict: KeyDict,
@@ -108,18 +108,23 @@ impl Pane {
             exprs.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
         };
         let aggregates = Aggregates::plan(&spec.aggregates, &spec.input, session)?;
-        let schema = match phase {
-            Phase::Partial => partial_schema(spec, &aggregates),
-            Phase::Whole | Phase::Final => Arc::clone(&spec.schema),
+        let (keys, shared) = (of_role(KeyRole::Key)?, of_role(KeyRole::OfPane)?);
+        let (roles, schema, overlap) = match phase {
+            Phase::Partial => {
+                let roles = [vec![KeyRole::Key; keys.len()], vec![KeyRole::OfPane; shared.len()]].concat();
+                (roles, partial_schema(spec, &aggregates), None)
+            }
+            Phase::Whole | Phase::Final => {
+                (spec.keys.iter().map(|(_, role)| *role).collect(), Arc::clone(&spec.schema), spec.overlap)
+            }
         };
         Ok(Self {
             phase,
-            roles: spec.keys.iter().map(|(_, role)| *role).collect(),
-            keys: of_role(KeyRole::Key)?,
-            shared: of_role(KeyRole::OfPane)?,
+            roles,
+            keys,
+            shared,
             dict: KeyDict::new(Arc::new(Schema::new(key_fields(spec, KeyRole::Key))))?,
-            windows: if phase == Phase::Partial { None } else { Windows::of(spec.panes) },
-            panes: spec.panes,
+            overlap,
             aggregates,
             schema,
             open: BTreeMap::new(),
@@ -149,11 +154,7 @@ impl Pane {
 
     /// Adds `rows` of a batch, or all of them, to the pane that closes at `closes_at`.
     fn add(&mut self, closes_at: Micros, input: &Input, numbers: &[usize], rows: Option<&UInt32Array>) -> Result<()> {
-        if closes_at <= self.watermark.0 {
-            return Err(Error::internal("a row came after its window had closed")
-                .with("closes_at", format_time(closes_at))
-                .with("watermark", self.watermark));
-        }
+        closing::check_open(closes_at, self.watermark)?;
         if !self.open.contains_key(&closes_at) {
             let first = rows.map_or(0, |rows| rows.value(0) as usize);
             let shared = input.shared.iter().map(|column| ScalarValue::try_from_array(column, first));
@@ -208,7 +209,6 @@ impl Pane {
         let bound = |time: Option<Micros>| -> ArrayRef {
             Arc::new(TimestampMicrosecondArray::from_value(time.unwrap_or_default(), rows))
         };
-        let mut columns = Vec::with_capacity(self.schema.fields().len());
         let key = |role: &KeyRole| match role {
             KeyRole::Key => keys.next().ok_or_else(|| Error::internal("a window lacks a key")),
             KeyRole::OfPane => {
@@ -218,13 +218,7 @@ impl Pane {
             KeyRole::Start => Ok(bound(window.map(|window| window.start))),
             KeyRole::End => Ok(bound(window.map(|window| window.end))),
         };
-        if self.phase == Phase::Partial {
-            // As `partial_schema` has it, which is how the other phase reads it.
-            let roles = [vec![KeyRole::Key; self.keys.len()], vec![KeyRole::OfPane; self.shared.len()]].concat();
-            columns.extend(roles.iter().map(key).collect::<Result<Vec<_>>>()?);
-        } else {
-            columns.extend(self.roles.iter().map(key).collect::<Result<Vec<_>>>()?);
-        }
+        let mut columns = self.roles.iter().map(key).collect::<Result<Vec<_>>>()?;
         columns.extend(values);
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|error| Error::internal("result of a window").caused_by(error))
@@ -248,7 +242,8 @@ impl Pane {
     }
 
     /// Puts out every window that ends at or before the watermark.
-    fn close_windows(&mut self, windows: Windows, pane: Micros, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn close_windows(&mut self, windows: Overlap, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let pane = windows.pane();
         loop {
             let oldest = self.ring.oldest().or_else(|| self.open.keys().next().map(|closes_at| closes_at - pane));
             let Some(oldest) = oldest else { break };
@@ -287,20 +282,14 @@ impl Pane {
 
 impl Operator for Pane {
     fn on_batch(&mut self, _: usize, mut batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
-        let closes_at = batch.remove_column(batch.num_columns() - 1);
-        let closes_at = closes_at.as_any().downcast_ref::<Int64Array>().filter(|column| column.null_count() == 0);
-        let closes_at = closes_at.ok_or_else(|| Error::internal("a row without a closing time"))?.values();
-        let Some(&first) = closes_at.first() else { return Ok(()) };
+        let closes_at = closing::take(&mut batch)?;
+        let Some(&first) = closes_at.values().first() else { return Ok(()) };
         let input = self.input(&batch)?;
         let mut numbers = Vec::with_capacity(batch.num_rows());
         self.dict.intern(&input.keys, batch.num_rows(), &mut numbers)?;
-        if closes_at.iter().all(|&other| other == first) {
+        let Some(rows) = closing::rows(closes_at.values()) else {
             return self.add(first, &input, &numbers, None);
-        }
-        let mut rows: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
-        for (row, &closes_at) in (0u32..).zip(closes_at) {
-            rows.entry(closes_at).or_default().push(row);
-        }
+        };
         for (closes_at, rows) in rows {
             self.add(closes_at, &input, &numbers, Some(&UInt32Array::from(rows)))?;
         }
@@ -310,11 +299,9 @@ impl Operator for Pane {
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
         let mut results = Vec::new();
-        match (self.windows, self.panes) {
-            (Some(windows), Panes::Sliding { pane, .. } | Panes::Cumulating { step: pane, .. }) => {
-                self.close_windows(windows, pane, &mut results)?;
-            }
-            _ => self.close_panes(&mut results)?,
+        match self.overlap {
+            Some(windows) => self.close_windows(windows, &mut results)?,
+            None => self.close_panes(&mut results)?,
         }
         if !results.is_empty() {
             self.ring_bytes = self.ring.bytes();
@@ -351,11 +338,11 @@ fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
     keys.map(|(_, field)| field.as_ref().clone()).collect()
 }
 
-/// Keys, shared keys, states, closing time.
+/// Keys, shared keys, states, closing time: as [`Pane::input`] of the other phase reads them.
 fn partial_schema(spec: &PaneSpec, aggregates: &Aggregates) -> SchemaRef {
     let mut fields = key_fields(spec, KeyRole::Key);
     fields.extend(key_fields(spec, KeyRole::OfPane));
     fields.extend(aggregates.state_fields());
-    fields.push(Field::new(crate::plan::CLOSES_AT, DataType::Int64, false));
+    fields.push(Field::new(CLOSES_AT, DataType::Int64, false));
     Arc::new(Schema::new(fields))
 }

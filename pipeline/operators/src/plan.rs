@@ -2,6 +2,7 @@
 
 use crate::fragment::Feed;
 use arrow::datatypes::SchemaRef;
+use citystream_functions::Overlap;
 use datafusion::common::DFSchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -30,8 +31,6 @@ pub struct PlanNode {
     pub inputs: Vec<Input>,
     /// What it is.
     pub kind: NodeKind,
-    /// Why no operator with a smaller state serves; empty if none is wanted.
-    pub reason: String,
 }
 
 /// Where a port reads from.
@@ -49,7 +48,12 @@ pub enum NodeKind {
     /// Row by row: filters, projections, window assignment, unions, lookup joins.
     Stateless(FragmentPlan),
     /// Any SQL inside a window; each input has a last column [`CLOSES_AT`] that the fragment does not see.
-    ClosedWindow(FragmentPlan),
+    ClosedWindow {
+        /// The SQL.
+        fragment: FragmentPlan,
+        /// Why no operator with a smaller state serves; empty where none was asked for.
+        reason: String,
+    },
     /// Aggregates of groups whose keys hold a window; each input has a last column [`CLOSES_AT`].
     Pane(PaneSpec),
     /// Session assignment.
@@ -65,8 +69,8 @@ pub struct PaneSpec {
     pub keys: Vec<(Expr, KeyRole)>,
     /// Aggregate functions over the rows.
     pub aggregates: Vec<Expr>,
-    /// The windows.
-    pub panes: Panes,
+    /// How panes make up windows; `None` when a pane is a window. A pane ends at its [`CLOSES_AT`].
+    pub overlap: Option<Overlap>,
     /// Columns that come out: keys, then aggregates.
     pub schema: SchemaRef,
 }
@@ -82,29 +86,6 @@ pub enum KeyRole {
     Start,
     /// End of the window, which the operator knows.
     End,
-}
-
-/// How panes make windows; a pane ends at its [`CLOSES_AT`]. All in microseconds, from 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Panes {
-    /// A pane is a window.
-    Tumbling,
-    /// A window of `size` starts every `slide`; `pane` divides both.
-    Sliding {
-        /// Length of a pane.
-        pane: i64,
-        /// From start to start.
-        slide: i64,
-        /// From start to end.
-        size: i64,
-    },
-    /// A window starts every `size` and ends after each `step`, which is the length of a pane.
-    Cumulating {
-        /// Length of a pane.
-        step: i64,
-        /// Length of the longest window.
-        size: i64,
-    },
 }
 
 /// A piece of SQL over feeds, one feed per port.

@@ -7,10 +7,11 @@
 //! ```
 
 use crate::jobs::CheckedJob;
+use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
 use citystream_model::job::LatePolicy;
 use citystream_model::stream::Stream;
-use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, Panes, PlanNode, SessionSpec};
+use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, PlanNode, SessionSpec};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::fmt::Write;
 use std::time::Duration;
@@ -54,7 +55,7 @@ fn reads(stream: &Stream) -> String {
 }
 
 fn readiness(job: &CheckedJob) -> String {
-    if !job.plan.nodes.iter().any(|node| !matches!(node.kind, NodeKind::Stateless(_))) {
+    if job.plan.nodes.iter().all(|node| matches!(node.kind, NodeKind::Stateless(_))) {
         return "ready: each row at once; state: none".to_owned();
     }
     let lateness = job.spec.lateness;
@@ -82,8 +83,8 @@ fn operator(node: &PlanNode) -> String {
         NodeKind::Stateless(fragment) => format!("calc: {}; state: none", steps(&fragment.plan)),
         NodeKind::Pane(spec) => pane(spec),
         NodeKind::Session(spec) => session(spec),
-        NodeKind::ClosedWindow(_) => {
-            let why = if node.reason.is_empty() { "no faster operator has this shape" } else { &node.reason };
+        NodeKind::ClosedWindow { reason, .. } => {
+            let why = if reason.is_empty() { "no faster operator has this shape" } else { reason };
             format!("closed window ({}); state: the rows of open windows, since {why}", node.name)
         }
     }
@@ -121,13 +122,13 @@ fn pane(spec: &PaneSpec) -> String {
         spec.keys.iter().filter(|(_, role)| *role == KeyRole::Key).map(|(key, _)| name(key)).collect();
     let keys = if keys.is_empty() { "all rows".to_owned() } else { keys.join(", ") };
     let aggregates: Vec<String> = spec.aggregates.iter().map(name).collect();
-    let (windows, held) = match spec.panes {
-        Panes::Tumbling => ("a pane per window".to_owned(), "open windows".to_owned()),
-        Panes::Sliding { pane, slide, size } => (
+    let (windows, held) = match spec.overlap {
+        None => ("a pane per window".to_owned(), "open windows".to_owned()),
+        Some(Overlap::Hop { pane, slide, size }) => (
             format!("panes of {}, windows of {} every {}", time(pane), time(size), time(slide)),
             format!("{} panes", size / pane + 1),
         ),
-        Panes::Cumulating { step, size } => {
+        Some(Overlap::Cumulate { step, size }) => {
             (format!("panes of {}, windows up to {}", time(step), time(size)), format!("{} panes", size / step))
         }
     };

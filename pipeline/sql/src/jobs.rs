@@ -14,11 +14,11 @@ use crate::walk::walk;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use citystream_functions::ExpressionErrors;
-use citystream_model::Diagnostic;
 use citystream_model::catalog::Connectors;
 use citystream_model::job::JobSpec;
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
+use citystream_model::{Diagnostic, Error, Result};
 use citystream_operators::plan::{NodeKind, StreamPlan};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result as PlanResult;
@@ -45,12 +45,30 @@ pub struct CheckedJob {
     pub schema: SchemaRef,
     /// The operators that run it.
     pub plan: StreamPlan,
-    /// The same with the operators that serve all shapes only: slower, and a check of the faster ones.
-    pub reference: StreamPlan,
+    /// What the operators were made of.
+    optimized: LogicalPlan,
     /// The same SQL over rows in hand.
     pub twin: BatchTwin,
     /// Rows on which an expression failed, so far.
     pub errors: ExpressionErrors,
+}
+
+// === impl CheckedJob ===
+
+impl CheckedJob {
+    /// The plan with the operators that serve all shapes only: slower, and a check of the faster ones.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when DataFusion cannot plan what it has planned before.
+    pub fn reference(&self) -> Result<StreamPlan> {
+        lower::lower(&self.optimized, &self.streams, wants_origin(&self.spec), false, &self.plan.session)
+            .map_err(|error| Error::internal("reference plan").caused_by(error))
+    }
+}
+
+/// True when a sink wants to know where a row came from.
+fn wants_origin(spec: &JobSpec) -> bool {
+    spec.sinks.iter().any(|sink| sink.scheme == "kafka")
 }
 
 /// A job as it is written: its policies and its query.
@@ -227,21 +245,19 @@ fn check(
     let planned = plan(&statement, query, &state, catalog).and_then(|plan| {
         let used = streams_of(&plan, catalog)?;
         let optimized = optimize(&plan, &state)?;
-        let origin = spec.sinks.iter().any(|sink| sink.scheme == "kafka");
-        let lowered = lower::lower(&optimized, &used, origin, true, &state)?;
-        let reference = lower::lower(&optimized, &used, origin, false, &state)?;
+        let lowered = lower::lower(&optimized, &used, wants_origin(&spec), true, &state)?;
         let twin = BatchTwin::new(plan, state);
         can_run(&lowered, &twin)?;
-        Ok((twin, used, lowered, reference))
+        Ok((twin, used, lowered, optimized))
     });
-    let (twin, streams, lowered, reference) = planned
+    let (twin, streams, lowered, optimized) = planned
         .map_err(|error| finding::precise(&statement, located(finding::of_error(&statement, &error), &statement)))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref())?;
-    Ok(CheckedJob { spec, streams, schema, plan: lowered, reference, twin, errors })
+    Ok(CheckedJob { spec, streams, schema, plan: lowered, optimized, twin, errors })
 }
 
 fn session_with(errors: &ExpressionErrors, catalog: &Catalog, tables: &Tables) -> PlanResult<SessionState> {
@@ -274,7 +290,7 @@ fn can_run(lowered: &StreamPlan, twin: &BatchTwin) -> PlanResult<()> {
     // All tables are in memory, so planning waits for nothing.
     let at_once = || datafusion::common::internal_datafusion_err!("planning waited for something");
     for node in &lowered.nodes {
-        if let NodeKind::Stateless(fragment) | NodeKind::ClosedWindow(fragment) = &node.kind {
+        if let NodeKind::Stateless(fragment) | NodeKind::ClosedWindow { fragment, .. } = &node.kind {
             let planner = lowered.session.query_planner();
             planner.create_physical_plan(&fragment.plan, &lowered.session).now_or_never().ok_or_else(at_once)??;
         }

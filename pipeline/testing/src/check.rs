@@ -67,7 +67,8 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     if again.late != outcome.late {
         return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
     }
-    let slow = stream(4, &job.reference)?;
+    let reference = job.reference().map_err(|error| error.to_string())?;
+    let slow = stream(4, &reference)?;
     same("stream", &streamed, "stream through closed windows", &render(&slow.batches(), columns))?;
     Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside })
 }

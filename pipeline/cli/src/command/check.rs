@@ -38,9 +38,9 @@ pub(crate) fn run(context: &Context, args: CheckArgs) -> Outcome {
 }
 
 fn check(context: &Context, args: CheckArgs) -> Outcome<Checked> {
-    let folder = context.schemas(args.schemas)?;
+    let folder = context.schemas(args.files.schemas)?;
     let schemas = load::schemas(&folder, &context.connectors, context.handle())?;
-    let files = load::job_files(&args.jobs)?;
+    let files = load::job_files(&args.files.jobs)?;
     let jobs = load::checked(&files, &schemas, &context.connectors)?;
     let is_read = |note: &Note| {
         let read = jobs.iter().flat_map(|job| &job.streams);

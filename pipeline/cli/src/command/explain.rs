@@ -8,9 +8,9 @@ use citystream_sql::explain;
 use serde_json::{Value, json};
 
 pub(crate) fn run(context: &Context, args: ExplainArgs) -> Outcome {
-    let folder = context.schemas(args.schemas)?;
+    let folder = context.schemas(args.files.schemas)?;
     let schemas = load::schemas(&folder, &context.connectors, context.handle())?;
-    let jobs = load::jobs(&args.jobs, &schemas, &context.connectors)?;
+    let jobs = load::jobs(&args.files.jobs, &schemas, &context.connectors)?;
     match context.output {
         OutputFormat::Text => jobs.iter().for_each(|job| print!("{}", explain(job))),
         OutputFormat::Json => {

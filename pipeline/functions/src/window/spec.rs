@@ -1,6 +1,7 @@
 //! Window specifications: tumble, hop, cumulate, and the windows that contain an event time.
 
 use super::grid::{Grid, Step};
+use super::overlap::Overlap;
 use chrono_tz::Tz;
 use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
@@ -38,27 +39,6 @@ enum Kind {
     Cumulate {
         step: Grid,
         size: Grid,
-    },
-}
-
-/// Windows that overlap, made of panes that do not; all in microseconds, from 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overlap {
-    /// A window of `size` starts every `slide`.
-    Hop {
-        /// Length of a pane: the largest that divides both.
-        pane: i64,
-        /// From start to start.
-        slide: i64,
-        /// From start to end.
-        size: i64,
-    },
-    /// A window starts every `size` and ends after each `step`.
-    Cumulate {
-        /// Length of a pane.
-        step: i64,
-        /// Length of the longest window.
-        size: i64,
     },
 }
 

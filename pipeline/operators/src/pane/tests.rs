@@ -15,14 +15,14 @@ const PANE: Micros = 10;
 /// key, value, time
 type Row = (u8, i64, Micros);
 
-fn spec(panes: Panes) -> PaneSpec {
+fn spec(overlap: Option<Overlap>) -> PaneSpec {
     let time = || DataType::Timestamp(TimeUnit::Microsecond, None);
     let input = Schema::new(vec![
         Field::new("k", DataType::Utf8, false),
         Field::new("v", DataType::Int64, false),
         Field::new("end", time(), false),
     ]);
-    let bound = if panes == Panes::Tumbling { KeyRole::OfPane } else { KeyRole::End };
+    let bound = if overlap.is_none() { KeyRole::OfPane } else { KeyRole::End };
     let aggregates: Vec<Expr> = vec![sum(col("v")), count(col("v")), min(col("v")), max(col("v"))];
     let numbers = ["sum", "count", "min", "max"].map(|name| Field::new(name, DataType::Int64, true));
     let keys = [Field::new("k", DataType::Utf8, false), Field::new("end", time(), false)];
@@ -30,7 +30,7 @@ fn spec(panes: Panes) -> PaneSpec {
         input: Arc::new(DFSchema::try_from(input).unwrap()),
         keys: vec![(col("k"), KeyRole::Key), (col("end"), bound)],
         aggregates,
-        panes,
+        overlap,
         schema: Arc::new(Schema::new(keys.into_iter().chain(numbers).collect::<Vec<_>>())),
     }
 }
@@ -47,8 +47,8 @@ fn batch(rows: &[Row]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn operator(panes: Panes, phase: Phase) -> Pane {
-    Pane::plan(&spec(panes), phase, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+fn operator(overlap: Option<Overlap>, phase: Phase) -> Pane {
+    Pane::plan(&spec(overlap), phase, &SessionStateBuilder::new().with_default_features().build()).unwrap()
 }
 
 /// Results as text, sorted.
@@ -86,26 +86,26 @@ proptest! {
         slides in 0usize..4,
         steps in prop::collection::vec(0i64..60, 0..8),
     ) {
-        let sliding = |slide, size| Panes::Sliding { pane: PANE, slide, size };
-        let panes = [Panes::Tumbling, sliding(10, 50), sliding(20, 30), Panes::Cumulating { step: 10, size: 40 }][slides];
+        let hop = |slide, size| Some(Overlap::Hop { pane: PANE, slide, size });
+        let overlap = [None, hop(10, 50), hop(20, 30), Some(Overlap::Cumulate { step: 10, size: 40 })][slides];
         let end = |at: Micros| at.div_euclid(PANE) * PANE + PANE;
         let ends = |at: Micros| -> Vec<Micros> {
-            match panes {
-                Panes::Tumbling => vec![end(at)],
-                Panes::Sliding { slide, size, .. } => (-200..400)
+            match overlap {
+                None => vec![end(at)],
+                Some(Overlap::Hop { slide, size, .. }) => (-200..400)
                     .map(|start| start * slide)
                     .filter(|start| *start <= at && at < start + size)
                     .map(|start| start + size)
                     .collect(),
-                Panes::Cumulating { size, .. } => {
+                Some(Overlap::Cumulate { size, .. }) => {
                     let last = at.div_euclid(size) * size + size;
                     (0..4).map(|step| end(at) + step * PANE).filter(|end| *end <= last).collect()
                 }
             }
         };
-        let mut whole = operator(panes, Phase::Whole);
-        let mut shards: Vec<Pane> = (0..3).map(|_| operator(panes, Phase::Partial)).collect();
-        let mut merged = operator(panes, Phase::Final);
+        let mut whole = operator(overlap, Phase::Whole);
+        let mut shards: Vec<Pane> = (0..3).map(|_| operator(overlap, Phase::Partial)).collect();
+        let mut merged = operator(overlap, Phase::Final);
         let (mut one, mut two) = (Vec::new(), Vec::new());
         let mut from = Micros::MIN;
         let marks = steps.iter().scan(-100, |at, step| { *at += step; Some(*at) }).chain([Micros::MAX]);

@@ -6,7 +6,7 @@ use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
 use crate::plan::slide::{Bound, Sliding};
 use citystream_functions::{Overlap, Sensitivity, order_sensitivity};
-use citystream_operators::plan::{KeyRole, NodeKind, PaneSpec, Panes};
+use citystream_operators::plan::{KeyRole, NodeKind, PaneSpec};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
@@ -17,9 +17,12 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     if lowering.fast
         && kept.is_none()
         && let Some(sliding) = Sliding::below(aggregate, &|plan| Ok(!lowering.has_stream(plan)?))?
-        && let Some(piece) = windows_of_panes(lowering, aggregate, sliding)?
     {
-        return Ok(piece);
+        let mark = lowering.mark();
+        if let Some(piece) = windows_of_panes(lowering, aggregate, &sliding)? {
+            return Ok(piece);
+        }
+        lowering.forget_after(mark);
     }
     let piece = lowering.piece(&aggregate.input)?;
     let at = place_of(&aggregate.group_expr).or_else(|| place_of(&aggregate.aggr_expr));
@@ -47,8 +50,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     let kept = kept.or_else(|| by_instant(&closing));
     if lowering.fast && kept.is_none() {
         let roles = roles(&keys, &closing);
-        let node = pane(aggregate, roles, Panes::Tumbling);
-        let input = lowering.cut(piece, &aggregate.input.schema().clone(), Some(closes_at))?;
+        let node = pane(aggregate, roles, None);
+        let input = lowering.cut(piece, aggregate.input.schema(), Some(closes_at))?;
         return lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed));
     }
     let input = (piece, Arc::clone(aggregate.input.schema()), closes_at);
@@ -60,23 +63,18 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     lowering.closed_window("aggregate", reason, vec![input], build, facts, first_close(&closed))
 }
 
-/// Lowers an aggregate whose rows go into panes, of which the operator makes windows.
-fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding: Sliding) -> Result<Option<Piece>> {
-    let mark = lowering.mark();
+/// Lowers an aggregate whose rows go into panes, of which the operator makes windows; `None` when windows close otherwise.
+fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding: &Sliding) -> Result<Option<Piece>> {
     let piece = lowering.piece(&sliding.input)?;
     let fact = |key: &Expr| columns::known(key, piece.plan.schema(), &piece.facts);
     let bounds = aggregate.group_expr.iter().map(|key| sliding.bound(key));
     let keys: Vec<(&Expr, Option<Bound>)> = aggregate.group_expr.iter().zip(bounds).collect();
     // A bound of an inner window among the keys may close a group before the outer window ends.
     if keys.iter().any(|(key, bound)| bound.is_none() && fact(key).is_some_and(|fact| fact.is_bound())) {
-        lowering.forget_after(mark);
         return Ok(None);
     }
     let end_of_pane = keys.iter().filter(|(_, bound)| bound.is_some()).find_map(|(key, _)| fact(key)?.closes_at(key));
-    let Some(end_of_pane) = end_of_pane else {
-        lowering.forget_after(mark);
-        return Ok(None);
-    };
+    let Some(end_of_pane) = end_of_pane else { return Ok(None) };
     let [start, end] = columns::of_window(&sliding.spec, lowering.next_window());
     let mut facts: Facts = Vec::new();
     let mut roles = Vec::new();
@@ -102,21 +100,17 @@ fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding:
         .filter(|(_, fact)| fact.is_bound())
         .collect();
     facts.resize(aggregate.schema.fields().len(), None);
-    let panes = match sliding.overlap {
-        Overlap::Hop { pane, slide, size } => Panes::Sliding { pane, slide, size },
-        Overlap::Cumulate { step, size } => Panes::Cumulating { step, size },
-    };
-    let node = pane(aggregate, roles, panes);
+    let node = pane(aggregate, roles, Some(sliding.overlap));
     let input = lowering.cut(piece, aggregate.input.schema(), Some(end_of_pane))?;
     lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed)).map(Some)
 }
 
-fn pane(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, panes: Panes) -> NodeKind {
+fn pane(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, overlap: Option<Overlap>) -> NodeKind {
     NodeKind::Pane(PaneSpec {
         input: Arc::clone(aggregate.input.schema()),
         keys,
         aggregates: aggregate.aggr_expr.clone(),
-        panes,
+        overlap,
         schema: Arc::new(aggregate.schema.as_arrow().clone()),
     })
 }

@@ -204,12 +204,11 @@ impl Lowering<'_> {
         kind: fn(FragmentPlan) -> NodeKind,
     ) -> Input {
         let (feeds, inputs) = feeds.into_iter().unzip();
-        self.nodes.push(PlanNode {
-            name: name.to_owned(),
-            inputs,
-            kind: kind(FragmentPlan { plan, feeds }),
-            reason: String::new(),
-        });
+        self.push(name, inputs, kind(FragmentPlan { plan, feeds }))
+    }
+
+    fn push(&mut self, name: &str, inputs: Vec<Input>, kind: NodeKind) -> Input {
+        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind });
         Input::Node(self.nodes.len() - 1)
     }
 
@@ -222,9 +221,9 @@ impl Lowering<'_> {
         schema: &DFSchemaRef,
         facts: Facts,
     ) -> Result<Piece> {
-        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind, reason: String::new() });
+        let node = self.push(name, inputs, kind);
         self.feeds += 1;
-        Piece::reading(Input::Node(self.nodes.len() - 1), schema, facts, self.feeds)
+        Piece::reading(node, schema, facts, self.feeds)
     }
 
     /// As [`Self::operator`], for one whose rows come when windows close: `closed_at` says when they did.
@@ -267,12 +266,8 @@ impl Lowering<'_> {
         }
         let plan = build(scans)?;
         let schema = Arc::clone(plan.schema());
-        let kind = NodeKind::ClosedWindow(FragmentPlan { plan, feeds });
-        let piece = self.windowed(name, ports, kind, &schema, facts, closed_at)?;
-        if let Some(node) = self.nodes.last_mut() {
-            node.reason = reason;
-        }
-        Ok(piece)
+        let kind = NodeKind::ClosedWindow { fragment: FragmentPlan { plan, feeds }, reason };
+        self.windowed(name, ports, kind, &schema, facts, closed_at)
     }
 
     /// Ends the last piece: the SELECT's columns, then the hidden ones.

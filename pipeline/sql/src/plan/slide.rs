@@ -58,11 +58,13 @@ impl Sliding {
     }
 
     fn is_used_in<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> bool {
-        let is_bound = |column: &Column| {
-            let at = self.input.schema().maybe_index_of_column(column);
-            at.is_none_or(|at| self.starts.contains(&at) || self.ends.contains(&at))
-        };
-        exprs.into_iter().any(|expr| expr.column_refs().into_iter().any(is_bound))
+        exprs.into_iter().any(|expr| expr.column_refs().into_iter().any(|column| self.is_bound(column)))
+    }
+
+    /// True for a column of the input that is a bound; false for one of another input too.
+    fn is_bound(&self, column: &Column) -> bool {
+        let at = self.input.schema().maybe_index_of_column(column);
+        at.is_some_and(|at| self.starts.contains(&at) || self.ends.contains(&at))
     }
 
     fn find(plan: &LogicalPlan, is_table: &dyn Fn(&LogicalPlan) -> Result<bool>) -> Result<Option<Self>> {
@@ -80,11 +82,7 @@ impl Sliding {
                     return Ok(None);
                 }
                 let Some(below) = Self::find(&join.left, is_table)? else { return Ok(None) };
-                let on = join.on.iter().map(|(left, _)| left);
-                // Columns of the table are in the filter too, so it has to be free of all names of bounds.
-                let names = join.filter.iter().flat_map(Expr::column_refs);
-                let is_named = names.into_iter().any(|column| below.is_named(column));
-                if below.is_used_in(on) || is_named {
+                if below.is_used_in(join.on.iter().map(|(left, _)| left).chain(&join.filter)) {
                     return Ok(None);
                 }
                 let input = plan.with_new_exprs(plan.expressions(), vec![below.input, join.right.as_ref().clone()])?;
@@ -92,11 +90,6 @@ impl Sliding {
             }
             other => Self::panes(other),
         }
-    }
-
-    fn is_named(&self, column: &Column) -> bool {
-        let at = self.input.schema().maybe_index_of_column(column);
-        at.is_some_and(|at| self.starts.contains(&at) || self.ends.contains(&at))
     }
 
     /// The window itself.

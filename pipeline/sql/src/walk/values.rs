@@ -93,7 +93,7 @@ impl Walker<'_> {
         let Some((name, data_type)) = self.declared_type(side) else { return ControlFlow::Continue(()) };
         let is_order = !matches!(operator, BinaryOperator::Eq | BinaryOperator::NotEq);
         let help = match &value.value {
-            Value::SingleQuotedString(text) if is_number(&data_type) && text.trim().parse::<f64>().is_err() => {
+            Value::SingleQuotedString(text) if data_type.is_numeric() && text.trim().parse::<f64>().is_err() => {
                 format!("write a number, such as {side} {operator} 5")
             }
             Value::Number(number, _) if data_type == DataType::Utf8 && is_order => {
@@ -200,8 +200,4 @@ impl Walker<'_> {
             _ => ControlFlow::Continue(()),
         }
     }
-}
-
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
 }

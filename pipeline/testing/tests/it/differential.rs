@@ -83,7 +83,9 @@ fn prepare(case: &Case) -> Option<CheckedJob> {
 
 fn plan(kind: &NodeKind) -> String {
     match kind {
-        NodeKind::Stateless(fragment) | NodeKind::ClosedWindow(fragment) => fragment.plan.display_indent().to_string(),
+        NodeKind::Stateless(fragment) | NodeKind::ClosedWindow { fragment, .. } => {
+            fragment.plan.display_indent().to_string()
+        }
         NodeKind::Pane(spec) => format!("{spec:?}"),
         NodeKind::Session(spec) => format!("{spec:?}"),
     }
