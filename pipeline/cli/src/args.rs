@@ -111,6 +111,9 @@ pub(crate) struct RunArgs {
     /// Serve /metrics, /healthz and /readyz here
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) metrics_addr: Option<String>,
+    /// Most shards of a job, run by as many threads; a job has no more than its streams have partitions (default: the cores)
+    #[arg(long, value_name = "N", value_parser = crate::parallelism::parse)]
+    pub(crate) parallelism: Option<usize>,
     /// Most bytes of state and buffers of the process, such as 4GiB (default: 70 % of the memory there is)
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_limit: Option<String>,
@@ -226,7 +229,8 @@ const TEST_EXAMPLES: &str = "Examples:
   citystream test jobs/corridor-flow
 
 A case is a folder jobs/NAME/cases/CASE with input.jsonl (several streams: input.<stream>.jsonl), expected.jsonl, and,
-where there are any, late.jsonl and rejected.jsonl: one JSON object a row, in any order.";
+where there are any, late.jsonl and rejected.jsonl: one JSON object a row, in any order. Each runs on one shard and on four,
+in file order and with its admitted rows shuffled as far as the stream allows, and against the same SQL as a batch.";
 
 #[derive(Debug, Args)]
 #[command(after_help = TEST_EXAMPLES)]

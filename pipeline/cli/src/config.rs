@@ -43,6 +43,7 @@ pub(crate) struct RunConfig {
     pub(crate) data_dir: String,
     pub(crate) from: String,
     pub(crate) metrics_addr: String,
+    pub(crate) parallelism: String,
     pub(crate) memory_limit: String,
     pub(crate) if_exists: String,
 }

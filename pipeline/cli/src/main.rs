@@ -11,6 +11,7 @@ mod inputs;
 mod load;
 mod logging;
 mod memory;
+mod parallelism;
 mod progress;
 mod report;
 mod samples;

@@ -12,13 +12,14 @@ use citystream_model::position::StartFrom;
 use citystream_model::stream::{Path, Stream};
 use citystream_model::time::SystemClock;
 use citystream_model::{Error, Result};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::Dataflow;
 use citystream_runtime::input::{Input, late_schema};
 use citystream_runtime::job::Job;
 use citystream_runtime::metrics::Metrics;
 use citystream_runtime::output::Output;
 use citystream_runtime::status::StatusBoard;
 use citystream_runtime::stop::Stop;
+use citystream_runtime::threads::Threads;
 use citystream_sql::CheckedJob;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) until_caught_up: bool,
     /// Most bytes of a job that does not say so itself.
     pub(crate) memory_limit: u64,
+    /// Most shards of a job, and the threads that run them.
+    pub(crate) parallelism: usize,
+    pub(crate) threads: Threads,
     pub(crate) metrics: Metrics,
     pub(crate) stop: Stop,
 }
@@ -103,12 +107,16 @@ impl Shared {
             inputs.push(input);
         }
         self.data.replace(&spec, &streams, self.if_exists)?;
+        // A shard without a partition would have nothing to read.
+        let partitions = inputs.iter().map(|input| input.source.partitions().len()).max().unwrap_or(1);
+        let shards = partitions.clamp(1, self.parallelism);
         let with_ids = sinks.iter().any(|sink| sink.wants_ids());
         Ok(Job {
             memory_limit: spec.memory_limit.unwrap_or(self.memory_limit),
             clock: Arc::new(SystemClock),
             stop: self.stop.clone(),
-            graph: Graph::build(plan, streams.len())?,
+            dataflow: Dataflow::build(plan, streams.len(), shards)?,
+            threads: self.threads.clone(),
             output: Output::new(&spec.name, output, with_ids)?,
             metrics: self.metrics.clone(),
             expression_errors: Box::new(move || errors.count()),

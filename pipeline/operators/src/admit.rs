@@ -20,12 +20,13 @@ use std::time::Duration;
 pub struct Gate {
     /// How far a row may lie behind the newest one: the stream's delay and the job's lateness.
     allowance: Micros,
-    partitions: BTreeMap<Partition, Progress>,
+    lanes: BTreeMap<Partition, Lane>,
 }
 
-/// Event-time progress of one partition.
-#[derive(Debug, Clone, Default)]
-struct Progress {
+/// The gate of one partition; it needs nothing of the others, so that several may judge at once.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    allowance: Micros,
     /// Largest time of all rows that were not rejected, late ones too, raised by heartbeats (`M`).
     newest: Option<Micros>,
     /// Set while the partition is read to its end and silent: since when, wall clock.
@@ -57,8 +58,18 @@ pub struct Heartbeat {
 impl Gate {
     /// A gate for rows that may come `out_of_order` plus the job's `lateness` behind the newest of their partition.
     pub fn new(out_of_order: Duration, lateness: Duration, partitions: impl IntoIterator<Item = Partition>) -> Self {
-        let partitions = partitions.into_iter().map(|partition| (partition, Progress::default())).collect();
-        Self { allowance: micros(out_of_order).saturating_add(micros(lateness)), partitions }
+        let allowance = micros(out_of_order).saturating_add(micros(lateness));
+        let lanes = partitions.into_iter().map(|partition| (partition, Lane::new(allowance))).collect();
+        Self { allowance, lanes }
+    }
+
+    fn lane(&mut self, partition: Partition) -> &mut Lane {
+        self.lanes.entry(partition).or_insert_with(|| Lane::new(self.allowance))
+    }
+
+    /// The gates of all partitions.
+    pub fn lanes(&mut self) -> impl Iterator<Item = (Partition, &mut Lane)> {
+        self.lanes.iter_mut().map(|(partition, lane)| (*partition, lane))
     }
 
     /// Takes in a partition that came into being.
@@ -66,69 +77,42 @@ impl Gate {
     /// Its rows must not come behind a watermark that has been given, so it starts with the watermark as its own.
     pub fn add(&mut self, partition: Partition, watermark: Watermark) {
         let newest = (watermark != Watermark::NONE).then(|| watermark.0.saturating_add(self.allowance));
-        self.partitions.entry(partition).or_insert(Progress { newest, ..Progress::default() });
+        self.lanes.entry(partition).or_insert(Lane { newest, ..Lane::new(self.allowance) });
     }
 
-    /// Judges rows of one partition in offset order. `record_time` is the Kafka time of the newest of them.
+    /// As [`Lane::judge`], for rows of `partition`.
     pub fn judge(&mut self, partition: Partition, times: &[Micros], record_time: Micros) -> Verdict {
-        let progress = self.partitions.entry(partition).or_default();
-        if times.is_empty() {
-            return Verdict::AllAdmitted;
-        }
-        progress.silent_since = None;
-        let before = progress.newest.unwrap_or(Micros::MIN);
-        let (smallest, largest) =
-            times.iter().fold((Micros::MAX, before), |(low, high), &at| (low.min(at), high.max(at)));
-        let newest_row = times.iter().copied().max().unwrap_or(Micros::MIN);
-        if progress.newest_row.is_none_or(|(known, _)| newest_row > known) {
-            progress.newest_row = Some((newest_row, record_time.saturating_sub(newest_row)));
-        }
-        progress.newest = Some(largest);
-        // No row can be late when even the smallest lies within the allowance of the largest.
-        if smallest >= largest.saturating_sub(self.allowance) {
-            return Verdict::AllAdmitted;
-        }
-        let mut newest = before;
-        let verdicts: Vec<_> = times
-            .iter()
-            .map(|&at| {
-                let watermark = Watermark(newest.saturating_sub(self.allowance));
-                newest = newest.max(at);
-                (at < watermark.0).then_some(watermark)
-            })
-            .collect();
-        if verdicts.iter().all(Option::is_none) { Verdict::AllAdmitted } else { Verdict::Mixed(verdicts) }
+        self.lane(partition).judge(times, record_time)
     }
 
     /// Notes that `partition` has records again, whatever becomes of them.
     pub fn heard(&mut self, partition: Partition) {
-        self.partitions.entry(partition).or_default().silent_since = None;
+        self.lane(partition).silent_since = None;
     }
 
     /// Notes that `partition` has been read to its end and has nothing more at wall-clock time `now`.
     pub fn at_end(&mut self, partition: Partition, now: Micros) {
-        self.partitions.entry(partition).or_default().silent_since.get_or_insert(now);
+        self.lane(partition).silent_since.get_or_insert(now);
     }
 
     /// Heartbeats that are due at `now`: see "Idle" in the interface. They have taken effect when this returns.
     pub fn heartbeats(&mut self, idle: Duration, now: Micros) -> Vec<Heartbeat> {
         let idle = micros(idle);
-        let is_idle =
-            |progress: &Progress| progress.silent_since.is_some_and(|since| now.saturating_sub(since) >= idle);
-        let busy = self.partitions.values().filter(|progress| !is_idle(progress));
+        let is_idle = |lane: &Lane| lane.silent_since.is_some_and(|since| now.saturating_sub(since) >= idle);
+        let busy = self.lanes.values().filter(|lane| !is_idle(lane));
         let raised = if busy.clone().next().is_some() {
             // A busy partition without any row yet has promised nothing.
-            busy.map(|progress| progress.newest).min().flatten()
+            busy.map(|lane| lane.newest).min().flatten()
         } else {
-            let newest_row = self.partitions.values().filter_map(|progress| progress.newest_row).max();
+            let newest_row = self.lanes.values().filter_map(|lane| lane.newest_row).max();
             // A replay of old data that pauses must not run after the clock.
             newest_row.filter(|(_, behind)| *behind <= idle).map(|_| now.saturating_sub(idle))
         };
         let Some(raised) = raised else { return Vec::new() };
         let mut heartbeats = Vec::new();
-        for (&partition, progress) in &mut self.partitions {
-            if is_idle(progress) && progress.newest.is_none_or(|newest| newest < raised) {
-                progress.newest = Some(raised);
+        for (&partition, lane) in &mut self.lanes {
+            if is_idle(lane) && lane.newest.is_none_or(|newest| newest < raised) {
+                lane.newest = Some(raised);
                 heartbeats.push(Heartbeat { partition, newest: raised });
             }
         }
@@ -147,15 +131,54 @@ impl Gate {
 
     /// The watermark of each partition.
     pub fn watermarks(&self) -> impl Iterator<Item = (Partition, Watermark)> + '_ {
-        self.partitions.iter().map(|(&partition, progress)| {
-            let behind = |newest: Micros| Watermark(newest.saturating_sub(self.allowance));
-            (partition, progress.newest.map_or(Watermark::NONE, behind))
-        })
+        self.lanes.iter().map(|(&partition, lane)| (partition, lane.watermark()))
     }
 
     /// True while `partition` is at its end.
     pub fn is_at_end(&self, partition: Partition) -> bool {
-        self.partitions.get(&partition).is_some_and(|progress| progress.silent_since.is_some())
+        self.lanes.get(&partition).is_some_and(|lane| lane.silent_since.is_some())
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    fn new(allowance: Micros) -> Self {
+        Self { allowance, newest: None, silent_since: None, newest_row: None }
+    }
+
+    /// Judges rows of the partition in offset order. `record_time` is the Kafka time of the newest of them.
+    pub fn judge(&mut self, times: &[Micros], record_time: Micros) -> Verdict {
+        if times.is_empty() {
+            return Verdict::AllAdmitted;
+        }
+        let before = self.newest.unwrap_or(Micros::MIN);
+        let (smallest, largest) =
+            times.iter().fold((Micros::MAX, before), |(low, high), &at| (low.min(at), high.max(at)));
+        let newest_row = times.iter().copied().max().unwrap_or(Micros::MIN);
+        if self.newest_row.is_none_or(|(known, _)| newest_row > known) {
+            self.newest_row = Some((newest_row, record_time.saturating_sub(newest_row)));
+        }
+        self.newest = Some(largest);
+        // No row can be late when even the smallest lies within the allowance of the largest.
+        if smallest >= largest.saturating_sub(self.allowance) {
+            return Verdict::AllAdmitted;
+        }
+        let mut newest = before;
+        let verdicts: Vec<_> = times
+            .iter()
+            .map(|&at| {
+                let watermark = Watermark(newest.saturating_sub(self.allowance));
+                newest = newest.max(at);
+                (at < watermark.0).then_some(watermark)
+            })
+            .collect();
+        if verdicts.iter().all(Option::is_none) { Verdict::AllAdmitted } else { Verdict::Mixed(verdicts) }
+    }
+
+    /// No row of the partition that is admitted from now on lies below it.
+    fn watermark(&self) -> Watermark {
+        self.newest.map_or(Watermark::NONE, |newest| Watermark(newest.saturating_sub(self.allowance)))
     }
 }
 

@@ -12,7 +12,7 @@
 
 use crate::closing;
 use crate::fragment::Fragment;
-use crate::operator::Operator;
+use crate::operator::{OpenWindows, Operator, Run};
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
@@ -95,12 +95,29 @@ impl Operator for ClosedWindow {
         Ok(())
     }
 
+    fn seal(&mut self) -> Result<Vec<Run>> {
+        self.bytes = 0;
+        let mut runs = Vec::new();
+        for (port, windows) in self.open.iter_mut().enumerate() {
+            for (closes_at, batches) in std::mem::take(windows) {
+                let rows = batches.into_iter().map(|batch| closing::put(batch, closes_at));
+                runs.extend(rows.map(|batch| Ok(Run { port, batch: batch? })).collect::<Result<Vec<_>>>()?);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        self.on_batch(run.port, run.batch, &mut Vec::new())
+    }
+
     fn state_bytes(&self) -> usize {
         self.bytes
     }
 
-    fn open_windows(&self) -> usize {
-        self.open.iter().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>().len()
+    fn open_windows(&self, windows: &mut OpenWindows) {
+        windows.add_ends(self.open.iter().flat_map(BTreeMap::keys).copied());
     }
 }
 

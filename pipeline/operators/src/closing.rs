@@ -1,17 +1,29 @@
 //! The column that says of each row at which watermark its window closes.
 
+use crate::plan::CLOSES_AT;
 use arrow::array::{Array, AsArray, Int64Array};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark, format_time};
 use citystream_model::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Takes the last column, [`crate::plan::CLOSES_AT`], off a batch.
 pub(crate) fn take(batch: &mut RecordBatch) -> Result<Int64Array> {
     let closes_at = batch.remove_column(batch.num_columns() - 1);
     let closes_at = closes_at.as_primitive_opt::<Int64Type>().filter(|column| column.null_count() == 0).cloned();
     closes_at.ok_or_else(|| Error::internal("a row without a closing time"))
+}
+
+/// Puts the column back: all rows of `batch` close at `closes_at`.
+pub(crate) fn put(batch: RecordBatch, closes_at: Micros) -> Result<RecordBatch> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    let fields = schema.fields().iter().cloned();
+    let fields = fields.chain([Arc::new(Field::new(CLOSES_AT, DataType::Int64, false))]);
+    columns.push(Arc::new(Int64Array::from_value(closes_at, rows)));
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
+        .map_err(|error| Error::internal("rows of a window").caused_by(error))
 }
 
 /// Numbers of the rows by the time at which they close; `None` for rows that all close with the first, and for no rows.

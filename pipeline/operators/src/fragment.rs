@@ -1,7 +1,7 @@
 //! A piece of SQL that DataFusion runs over batches in hand.
 
 use crate::plan::FragmentPlan;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_model::{Error, Result};
 use datafusion::catalog::TableProvider;
@@ -12,20 +12,29 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The batches that one scan of a fragment reads in its next run.
+/// Where a scan of a fragment reads from. It holds no rows itself: those stand in the [`Inputs`] of the task that runs the
+/// plan, so that the shards of a job may all run copies of one plan.
 #[derive(Debug)]
 pub struct Feed {
     schema: SchemaRef,
-    batches: Mutex<Vec<RecordBatch>>,
+    /// Its number, of its own within a plan.
+    number: usize,
+}
+
+/// The batches that the feeds of one fragment read in its next run.
+#[derive(Debug)]
+struct Inputs {
+    /// Per port: number of its feed, and the batches.
+    ports: Mutex<Vec<(usize, Vec<RecordBatch>)>>,
 }
 
 /// A planned fragment; planned once, run often.
 pub(crate) struct Fragment {
     /// Plan as it was made; each run works on a copy with fresh states (hash tables of joins and the like).
     plan: Arc<dyn ExecutionPlan>,
-    feeds: Vec<Arc<Feed>>,
+    inputs: Arc<Inputs>,
     task: Arc<TaskContext>,
     /// Drives DataFusion's futures on the calling thread; they wait for nothing but one another.
     executor: Arc<tokio::runtime::Runtime>,
@@ -34,9 +43,19 @@ pub(crate) struct Fragment {
 // === impl Feed ===
 
 impl Feed {
-    /// An empty feed of `schema`.
-    pub fn new(schema: SchemaRef) -> Arc<Self> {
-        Arc::new(Self { schema, batches: Mutex::new(Vec::new()) })
+    /// A feed of `schema`; `number` is its own within a plan.
+    pub fn new(schema: SchemaRef, number: usize) -> Arc<Self> {
+        Arc::new(Self { schema, number })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Type of the column at `at`.
+    pub fn data_type(&self, at: usize) -> &DataType {
+        self.schema.field(at).data_type()
     }
 
     /// The table that a plan scans to read this feed.
@@ -48,13 +67,28 @@ impl Feed {
         let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![stream]);
         Ok(Arc::new(table.map_err(|error| Error::internal("feed of a fragment").caused_by(error))?))
     }
+}
 
-    fn put(&self, batches: Vec<RecordBatch>) {
-        *self.batches.lock().unwrap_or_else(PoisonError::into_inner) = batches;
+// === impl Inputs ===
+
+impl Inputs {
+    fn of(feeds: &[Arc<Feed>]) -> Self {
+        Self { ports: Mutex::new(feeds.iter().map(|feed| (feed.number, Vec::new())).collect()) }
     }
 
-    fn take(&self) -> Vec<RecordBatch> {
-        std::mem::take(&mut *self.batches.lock().unwrap_or_else(PoisonError::into_inner))
+    fn ports(&self) -> MutexGuard<'_, Vec<(usize, Vec<RecordBatch>)>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One list of batches per port.
+    fn put(&self, inputs: Vec<Vec<RecordBatch>>) {
+        self.ports().iter_mut().zip(inputs).for_each(|((_, batches), input)| *batches = input);
+    }
+
+    fn take(&self, feed: usize) -> Vec<RecordBatch> {
+        let mut ports = self.ports();
+        let port = ports.iter_mut().find(|(number, _)| *number == feed);
+        port.map(|(_, batches)| std::mem::take(batches)).unwrap_or_default()
     }
 }
 
@@ -63,9 +97,11 @@ impl PartitionStream for Feed {
         &self.schema
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
-        match MemoryStream::try_new(self.take(), Arc::clone(&schema), None) {
+        let inputs = task.session_config().get_extension::<Inputs>();
+        let batches = inputs.map(|inputs| inputs.take(self.number)).unwrap_or_default();
+        match MemoryStream::try_new(batches, Arc::clone(&schema), None) {
             Ok(stream) => Box::pin(stream),
             Err(error) => {
                 let failed = futures::stream::once(async move { Err(error) });
@@ -87,19 +123,20 @@ impl Fragment {
         let plan = executor
             .block_on(session.query_planner().create_physical_plan(&fragment.plan, session))
             .map_err(|error| Error::internal("physical plan of a fragment").caused_by(error))?;
-        Ok(Self { plan, feeds: fragment.feeds, task: session.task_ctx(), executor: Arc::clone(executor) })
+        let inputs = Arc::new(Inputs::of(&fragment.feeds));
+        let mut session = session.clone();
+        session.config_mut().set_extension(Arc::clone(&inputs));
+        Ok(Self { plan, inputs, task: session.task_ctx(), executor: Arc::clone(executor) })
     }
 
     /// Runs the fragment over `inputs`, one list of batches per feed; the result has no empty batch.
     pub(crate) fn run(&self, inputs: Vec<Vec<RecordBatch>>) -> Result<Vec<RecordBatch>> {
-        debug_assert_eq!(inputs.len(), self.feeds.len());
-        for (feed, batches) in self.feeds.iter().zip(inputs) {
-            feed.put(batches);
-        }
+        let ports = inputs.len();
+        self.inputs.put(inputs);
         let fresh = reset_plan_states(Arc::clone(&self.plan)).map_err(failed)?;
         let result = self.executor.block_on(collect(fresh, Arc::clone(&self.task)));
         // A plan may leave a feed unread (a join with an empty side); its rows must not meet the next run.
-        self.feeds.iter().for_each(|feed| drop(feed.take()));
+        self.inputs.put(vec![Vec::new(); ports]);
         Ok(result.map_err(failed)?.into_iter().filter(|batch| batch.num_rows() > 0).collect())
     }
 }

@@ -1,10 +1,10 @@
-//! Runs a [`StreamPlan`]: batches enter at the streams, results leave at the last node.
+//! The operators of one stage on one shard: batches come in at entries, what comes out has the number of its exit.
 
 use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
-use crate::operator::Operator;
+use crate::operator::{OpenWindows, Operator, Run};
 use crate::pane::{Pane, Phase};
-use crate::plan::{FragmentPlan, Input, NodeKind, PlanNode, StreamPlan};
+use crate::plan::{FragmentPlan, NodeKind, PlanNode};
 use crate::session::Session;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
@@ -12,20 +12,40 @@ use citystream_model::{Error, Result};
 use datafusion::execution::SessionState;
 use std::sync::Arc;
 
-/// A running dataflow of one job; lives on one thread.
-pub struct Graph {
-    /// Operators, each behind its inputs.
+/// Operators that call one another; each stands behind its inputs.
+pub(crate) struct Graph {
     nodes: Vec<Running>,
-    /// Per stream: the ports that read it.
-    entries: Vec<Vec<(usize, usize)>>,
+    /// Who reads each entry.
+    entries: Vec<Vec<Reader>>,
     watermark: Watermark,
 }
 
-struct Running {
-    operator: Box<dyn Operator>,
-    /// Node and port that reads this node; `None` is the output.
-    reader: Option<(usize, usize)>,
+/// An operator to build: a node of the plan, in one of its phases, and who reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Blueprint {
+    /// Index of the node in the plan.
+    pub(crate) node: usize,
+    pub(crate) phase: Phase,
+    pub(crate) reader: Reader,
 }
+
+/// Who takes what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// An operator of the same graph, and its port.
+    Node(usize, usize),
+    /// Nobody here.
+    Exit(usize),
+}
+
+struct Running {
+    node: usize,
+    operator: Box<dyn Operator>,
+    reader: Reader,
+}
+
+/// Batches, each with the exit that it left by.
+pub(crate) type Left = Vec<(usize, RecordBatch)>;
 
 /// Row by row: runs its fragment on every batch and remembers nothing.
 struct Stateless {
@@ -36,96 +56,94 @@ struct Stateless {
 // === impl Graph ===
 
 impl Graph {
-    /// Builds the operators of `plan` for a job that reads `streams` streams.
-    ///
-    /// # Errors
-    /// [`citystream_model::ErrorKind::Internal`] when DataFusion cannot plan a fragment.
-    pub fn build(plan: StreamPlan, streams: usize) -> Result<Self> {
+    /// Builds the operators of `blueprints` out of the `nodes` of a plan.
+    pub(crate) fn build(
+        blueprints: &[Blueprint],
+        entries: Vec<Vec<Reader>>,
+        nodes: &[PlanNode],
+        session: &SessionState,
+    ) -> Result<Self> {
         let executor = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| Error::resource("executor of a job").caused_by(error))?;
         let executor = Arc::new(executor);
-        let mut entries = vec![Vec::new(); streams];
-        let mut readers = vec![None; plan.nodes.len()];
-        for (at, node) in plan.nodes.iter().enumerate() {
-            for (port, input) in node.inputs.iter().enumerate() {
-                match *input {
-                    Input::Stream(stream) => entries[stream].push((at, port)),
-                    Input::Node(child) => readers[child] = Some((at, port)),
-                }
-            }
-        }
-        let build = |(node, reader)| Ok(Running { operator: operator(node, &plan.session, &executor)?, reader });
-        let nodes = plan.nodes.into_iter().zip(readers).map(build).collect::<Result<_>>()?;
+        let build = |blueprint: &Blueprint| {
+            let operator = operator(nodes[blueprint.node].clone(), blueprint.phase, session, &executor)?;
+            Ok(Running { node: blueprint.node, operator, reader: blueprint.reader })
+        };
+        let nodes = blueprints.iter().map(build).collect::<Result<_>>()?;
         Ok(Self { nodes, entries, watermark: Watermark::NONE })
     }
 
-    /// Gives admitted rows of a stream to the operators and returns what is final by that.
-    ///
-    /// # Errors
-    /// As [`Operator::on_batch`].
-    pub fn push(&mut self, stream: usize, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
-        let mut results = Vec::new();
-        for (node, port) in self.entries[stream].clone() {
-            self.deliver(node, port, batch.clone(), &mut results)?;
+    /// Gives rows to the readers of an entry and takes what is final by that.
+    pub(crate) fn push(&mut self, entry: usize, batch: &RecordBatch, left: &mut Left) -> Result<()> {
+        for reader in 0..self.entries[entry].len() {
+            self.deliver(self.entries[entry][reader], batch.clone(), left)?;
         }
-        Ok(results)
+        Ok(())
     }
 
-    /// Raises the job's watermark and returns what is final by that; a lower one changes nothing.
-    ///
-    /// # Errors
-    /// As [`Operator::on_watermark`].
-    pub fn advance(&mut self, watermark: Watermark) -> Result<Vec<RecordBatch>> {
-        let mut results = Vec::new();
+    /// Raises the watermark and takes what is final by that; a lower one changes nothing.
+    pub(crate) fn advance(&mut self, watermark: Watermark, left: &mut Left) -> Result<()> {
         if watermark <= self.watermark {
-            return Ok(results);
+            return Ok(());
         }
         self.watermark = watermark;
         for at in 0..self.nodes.len() {
             let mut out = Vec::new();
             self.nodes[at].operator.on_watermark(watermark, &mut out)?;
-            self.pass_on(at, out, &mut results)?;
+            self.pass_on(at, out, left)?;
         }
-        Ok(results)
+        Ok(())
     }
 
     /// The newest watermark that the operators know.
-    pub fn watermark(&self) -> Watermark {
+    pub(crate) fn watermark(&self) -> Watermark {
         self.watermark
     }
 
-    /// Bytes that the operators hold.
-    pub fn state_bytes(&self) -> usize {
-        self.nodes.iter().map(|node| node.operator.state_bytes()).sum()
+    /// Takes the state of all operators out, each run with the node of the plan that it belongs to.
+    pub(crate) fn seal(&mut self) -> Result<Vec<(usize, Run)>> {
+        let mut runs = Vec::new();
+        for running in &mut self.nodes {
+            runs.extend(running.operator.seal()?.into_iter().map(|run| (running.node, run)));
+        }
+        Ok(runs)
     }
 
-    /// Windows that are open in some operator.
-    pub fn open_windows(&self) -> usize {
-        self.nodes.iter().map(|node| node.operator.open_windows()).sum()
+    /// Gives a run to the operator at `at`.
+    pub(crate) fn restore(&mut self, at: usize, run: Run, watermark: Watermark) -> Result<()> {
+        self.nodes[at].operator.restore(run, watermark)
     }
 
-    fn deliver(&mut self, node: usize, port: usize, batch: RecordBatch, results: &mut Vec<RecordBatch>) -> Result<()> {
-        let mut out = Vec::new();
-        self.nodes[node].operator.on_batch(port, batch, &mut out)?;
-        self.pass_on(node, out, results)
+    /// The operators, each with the node of the plan that it belongs to.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = (usize, &dyn Operator)> {
+        self.nodes.iter().map(|running| (running.node, running.operator.as_ref()))
     }
 
-    fn pass_on(&mut self, node: usize, batches: Vec<RecordBatch>, results: &mut Vec<RecordBatch>) -> Result<()> {
-        match self.nodes[node].reader {
-            None => results.extend(batches),
-            Some((reader, port)) => {
-                for batch in batches {
-                    self.deliver(reader, port, batch, results)?;
-                }
+    fn deliver(&mut self, reader: Reader, batch: RecordBatch, left: &mut Left) -> Result<()> {
+        match reader {
+            Reader::Exit(exit) => {
+                left.push((exit, batch));
+                Ok(())
+            }
+            Reader::Node(node, port) => {
+                let mut out = Vec::new();
+                self.nodes[node].operator.on_batch(port, batch, &mut out)?;
+                self.pass_on(node, out, left)
             }
         }
-        Ok(())
+    }
+
+    fn pass_on(&mut self, node: usize, batches: Vec<RecordBatch>, left: &mut Left) -> Result<()> {
+        let reader = self.nodes[node].reader;
+        batches.into_iter().try_for_each(|batch| self.deliver(reader, batch, left))
     }
 }
 
 fn operator(
     node: PlanNode,
+    phase: Phase,
     session: &SessionState,
     executor: &Arc<tokio::runtime::Runtime>,
 ) -> Result<Box<dyn Operator>> {
@@ -134,7 +152,7 @@ fn operator(
     Ok(match node.kind {
         NodeKind::Stateless(fragment) => Box::new(Stateless { fragment: plan(fragment)?, ports }),
         NodeKind::ClosedWindow { fragment, .. } => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
-        NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, Phase::Whole, session)?),
+        NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, phase, session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec)?),
     })
 }
@@ -153,11 +171,17 @@ impl Operator for Stateless {
         Ok(())
     }
 
+    fn seal(&mut self) -> Result<Vec<Run>> {
+        Ok(Vec::new())
+    }
+
+    fn restore(&mut self, _: Run, _: Watermark) -> Result<()> {
+        Err(Error::internal("a row by row operator has no state"))
+    }
+
     fn state_bytes(&self) -> usize {
         0
     }
 
-    fn open_windows(&self) -> usize {
-        0
-    }
+    fn open_windows(&self, _: &mut OpenWindows) {}
 }

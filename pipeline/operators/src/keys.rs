@@ -164,7 +164,7 @@ impl KeyDict {
 }
 
 /// The two zeros of floats are one key, written 0.0, as in DataFusion's GROUP BY of several columns.
-fn one_zero(column: &ArrayRef) -> ArrayRef {
+pub(crate) fn one_zero(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float32 => {
             let zero = |value| if value == 0.0 { 0.0 } else { value };

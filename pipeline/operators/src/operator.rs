@@ -2,7 +2,8 @@
 
 use arrow::record_batch::RecordBatch;
 use citystream_model::Result;
-use citystream_model::time::Watermark;
+use citystream_model::time::{Micros, Watermark};
+use std::collections::BTreeSet;
 
 /// One node of the dataflow: synchronous, single-threaded, without clock or I/O.
 ///
@@ -21,9 +22,59 @@ pub trait Operator: Send {
     /// As [`Operator::on_batch`].
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()>;
 
-    /// Bytes of buffered rows.
+    /// Takes the whole state out, as runs that [`Operator::restore`] of an operator of the same plan understands. What
+    /// the operator knows after that is its watermark only.
+    ///
+    /// # Errors
+    /// As [`Operator::on_batch`].
+    fn seal(&mut self) -> Result<Vec<Run>>;
+
+    /// Takes in a run that an operator of the same plan has sealed at `watermark`, on this shard or another one.
+    ///
+    /// # Errors
+    /// As [`Operator::on_batch`].
+    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()>;
+
+    /// Bytes of the state.
     fn state_bytes(&self) -> usize;
 
-    /// Windows that hold rows and have not closed.
-    fn open_windows(&self) -> usize;
+    /// Adds the windows that hold rows and have not closed.
+    fn open_windows(&self, windows: &mut OpenWindows);
+}
+
+/// Windows that hold rows and have not closed, in operators that may share them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenWindows {
+    /// Windows and panes by the clock: the watermarks that close them.
+    ends: BTreeSet<Micros>,
+    /// Sessions, each of its own key.
+    sessions: usize,
+}
+
+// === impl OpenWindows ===
+
+impl OpenWindows {
+    /// Adds windows by the clock.
+    pub fn add_ends(&mut self, ends: impl IntoIterator<Item = Micros>) {
+        self.ends.extend(ends);
+    }
+
+    /// Adds sessions.
+    pub fn add_sessions(&mut self, count: usize) {
+        self.sessions += count;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.ends.len() + self.sessions
+    }
+}
+
+/// A part of an operator's state, as rows: what one shard has of several keys.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Input that the rows came from; 0 for states that aggregates made of rows.
+    pub port: usize,
+    /// The rows; which columns, is the operator's.
+    pub batch: RecordBatch,
 }

@@ -15,11 +15,11 @@
 use crate::aggregates::{Aggregates, Arguments, Groups, failed};
 use crate::closing;
 use crate::keys::KeyDict;
-use crate::operator::Operator;
-use crate::plan::{CLOSES_AT, KeyRole, PaneSpec};
-use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray, UInt32Array};
+use crate::operator::{OpenWindows, Operator, Run};
+use crate::plan::{KeyRole, PaneSpec};
+use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_functions::{Overlap, Window};
 use citystream_model::time::{Micros, Watermark};
@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod ring;
+mod states;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +64,8 @@ pub(crate) struct Pane {
     /// `None` when what comes out are panes.
     overlap: Option<Overlap>,
     schema: SchemaRef,
+    /// Columns of states as they go to another operator: keys, shared keys, states, closing time.
+    states: SchemaRef,
     // STATES
     dict: KeyDict,
     /// Panes that rows may still come for, by the watermark that closes them.
@@ -109,24 +112,16 @@ impl Pane {
         };
         let aggregates = Aggregates::plan(&spec.aggregates, &spec.input, session)?;
         let (keys, shared) = (of_role(KeyRole::Key)?, of_role(KeyRole::OfPane)?);
-        let (roles, schema, overlap) = match phase {
-            Phase::Partial => {
-                let roles = [vec![KeyRole::Key; keys.len()], vec![KeyRole::OfPane; shared.len()]].concat();
-                (roles, partial_schema(spec, &aggregates), None)
-            }
-            Phase::Whole | Phase::Final => {
-                (spec.keys.iter().map(|(_, role)| *role).collect(), Arc::clone(&spec.schema), spec.overlap)
-            }
-        };
         Ok(Self {
             phase,
-            roles,
+            roles: spec.keys.iter().map(|(_, role)| *role).collect(),
             keys,
             shared,
             dict: KeyDict::new(Arc::new(Schema::new(key_fields(spec, KeyRole::Key))))?,
-            overlap,
+            overlap: spec.overlap.filter(|_| phase != Phase::Partial),
+            schema: Arc::clone(&spec.schema),
+            states: states::schema(spec, &aggregates),
             aggregates,
-            schema,
             open: BTreeMap::new(),
             ring: Ring::default(),
             next: None,
@@ -138,10 +133,7 @@ impl Pane {
 
     fn input(&self, batch: &RecordBatch) -> Result<Input> {
         if self.phase == Phase::Final {
-            let mut columns = batch.columns().iter().cloned();
-            let keys = columns.by_ref().take(self.keys.len()).collect();
-            let shared = columns.by_ref().take(self.shared.len()).collect();
-            return Ok(Input { keys, shared, values: Values::States(columns.collect()) });
+            return Ok(self.states(batch));
         }
         let rows = batch.num_rows();
         let values = |exprs: &[Arc<dyn PhysicalExpr>]| {
@@ -152,9 +144,20 @@ impl Pane {
         Ok(Input { keys, shared, values: Values::Rows(self.aggregates.arguments(batch)?) })
     }
 
+    /// Adds a batch whose rows close at `closes_at`.
+    fn take(&mut self, input: &Input, closes_at: &[Micros]) -> Result<()> {
+        let Some(&first) = closes_at.first() else { return Ok(()) };
+        let mut numbers = Vec::with_capacity(closes_at.len());
+        self.dict.intern(&input.keys, closes_at.len(), &mut numbers)?;
+        let Some(rows) = closing::rows(closes_at) else {
+            return self.add(first, input, &numbers, None);
+        };
+        rows.into_iter()
+            .try_for_each(|(closes_at, rows)| self.add(closes_at, input, &numbers, Some(&UInt32Array::from(rows))))
+    }
+
     /// Adds `rows` of a batch, or all of them, to the pane that closes at `closes_at`.
     fn add(&mut self, closes_at: Micros, input: &Input, numbers: &[usize], rows: Option<&UInt32Array>) -> Result<()> {
-        closing::check_open(closes_at, self.watermark)?;
         if !self.open.contains_key(&closes_at) {
             let first = rows.map_or(0, |rows| rows.value(0) as usize);
             let shared = input.shared.iter().map(|column| ScalarValue::try_from_array(column, first));
@@ -196,7 +199,7 @@ impl Pane {
         Some((closes_at, pane))
     }
 
-    /// Results of one window, or states of one pane.
+    /// Results of one window.
     fn rows(
         &mut self,
         keys: &[u32],
@@ -227,16 +230,13 @@ impl Pane {
     /// Puts out every pane that closes at or before the watermark.
     fn close_panes(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
         while let Some((closes_at, mut pane)) = self.close(self.watermark.0) {
-            let numbers = pane.groups.numbers().to_vec();
-            let values = if self.phase == Phase::Partial {
-                let mut states = pane.groups.seal()?.states;
-                states.push(Arc::new(Int64Array::from_value(closes_at, numbers.len())));
-                states
+            out.push(if self.phase == Phase::Partial {
+                let states = pane.groups.seal()?;
+                self.state_rows(&states, &pane.shared, closes_at)?
             } else {
-                pane.groups.results()?
-            };
-            let rows = self.rows(&numbers, &pane.shared, None, values)?;
-            out.push(rows);
+                let values = pane.groups.results()?;
+                self.rows(pane.groups.numbers(), &pane.shared, None, values)?
+            });
         }
         Ok(())
     }
@@ -283,17 +283,11 @@ impl Pane {
 impl Operator for Pane {
     fn on_batch(&mut self, _: usize, mut batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         let closes_at = closing::take(&mut batch)?;
-        let Some(&first) = closes_at.values().first() else { return Ok(()) };
-        let input = self.input(&batch)?;
-        let mut numbers = Vec::with_capacity(batch.num_rows());
-        self.dict.intern(&input.keys, batch.num_rows(), &mut numbers)?;
-        let Some(rows) = closing::rows(closes_at.values()) else {
-            return self.add(first, &input, &numbers, None);
-        };
-        for (closes_at, rows) in rows {
-            self.add(closes_at, &input, &numbers, Some(&UInt32Array::from(rows)))?;
+        if let Some(first) = closes_at.values().iter().min() {
+            closing::check_open(*first, self.watermark)?;
         }
-        Ok(())
+        let input = self.input(&batch)?;
+        self.take(&input, closes_at.values())
     }
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
@@ -310,12 +304,32 @@ impl Operator for Pane {
         gather(&results, out)
     }
 
+    fn seal(&mut self) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for (closes_at, states) in self.closed_panes() {
+            runs.push(Run { port: 0, batch: self.state_rows(&states, &[], closes_at)? });
+        }
+        while let Some((closes_at, pane)) = self.close(Micros::MAX) {
+            let (shared, states) = (pane.shared, pane.groups.seal()?);
+            runs.push(Run { port: 0, batch: self.state_rows(&states, &shared, closes_at)? });
+        }
+        Ok(runs)
+    }
+
+    fn restore(&mut self, mut run: Run, watermark: Watermark) -> Result<()> {
+        self.resume_at(watermark);
+        let closes_at = closing::take(&mut run.batch)?;
+        let input = self.states(&run.batch);
+        self.take(&input, closes_at.values())
+    }
+
     fn state_bytes(&self) -> usize {
         self.dict.bytes() + self.open_bytes + self.ring_bytes
     }
 
-    fn open_windows(&self) -> usize {
-        self.open.len() + self.ring.len()
+    fn open_windows(&self, windows: &mut OpenWindows) {
+        let pane = self.overlap.map_or(0, |windows| windows.pane());
+        windows.add_ends(self.open.keys().copied().chain(self.ring.starts().map(|start| start + pane)));
     }
 }
 
@@ -336,13 +350,4 @@ fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Result<()> {
 fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
     let keys = spec.keys.iter().zip(spec.schema.fields()).filter(|((_, of), _)| *of == role);
     keys.map(|(_, field)| field.as_ref().clone()).collect()
-}
-
-/// Keys, shared keys, states, closing time: as [`Pane::input`] of the other phase reads them.
-fn partial_schema(spec: &PaneSpec, aggregates: &Aggregates) -> SchemaRef {
-    let mut fields = key_fields(spec, KeyRole::Key);
-    fields.extend(key_fields(spec, KeyRole::OfPane));
-    fields.extend(aggregates.state_fields());
-    fields.push(Field::new(CLOSES_AT, DataType::Int64, false));
-    Arc::new(Schema::new(fields))
 }

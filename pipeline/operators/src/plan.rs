@@ -1,4 +1,4 @@
-//! The operator graph as data: `sql` makes it, [`crate::graph::Graph`] runs it.
+//! The operator graph as data: `sql` makes it, [`crate::dataflow::Dataflow`] runs it.
 
 use crate::fragment::Feed;
 use arrow::datatypes::SchemaRef;
@@ -31,6 +31,25 @@ pub struct PlanNode {
     pub inputs: Vec<Input>,
     /// What it is.
     pub kind: NodeKind,
+    /// Which of its rows belong together.
+    pub route: Route,
+}
+
+/// Which rows an operator has to see together, where several shards share the work of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// None: every row by itself, or those that an operator before it has brought together.
+    Stay,
+    /// Those with equal values in these columns of each input. A `Pane` has none here: it goes by its keys.
+    Keys {
+        /// Positions of the columns, per port.
+        columns: Vec<Vec<usize>>,
+        /// True when such rows stand in one partition of the stream, as its declared key has it: then no exchange is
+        /// needed for as long as the stream keeps its partitions.
+        by_record_key: bool,
+    },
+    /// All.
+    One,
 }
 
 /// Where a port reads from.

@@ -9,7 +9,7 @@
 //! It remembers the rows of open sessions and forgets them when the watermark reaches the session's end. A row that
 //! joins two sessions makes them one, so the sessions depend on the set of rows only.
 
-use crate::operator::Operator;
+use crate::operator::{OpenWindows, Operator, Run};
 use crate::plan::SessionSpec;
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
@@ -93,6 +93,25 @@ impl Session {
         Ok(rows.iter().map(|row| Some(row.owned())).collect())
     }
 
+    fn times(&self, batch: &RecordBatch) -> Result<TimestampMicrosecondArray> {
+        let times = batch.column(self.spec.time).as_any().downcast_ref::<TimestampMicrosecondArray>();
+        let times = times.filter(|times| times.null_count() == 0).cloned();
+        times.ok_or_else(|| Error::internal("a session's time column is not a time"))
+    }
+
+    /// Adds the rows of a batch.
+    fn take(&mut self, batch: RecordBatch, times: &TimestampMicrosecondArray) -> Result<()> {
+        let number = self.next_batch;
+        for (row, (key, &at)) in self.row_keys(&batch)?.into_iter().zip(times.values()).enumerate() {
+            self.insert(key, at, (number, row));
+        }
+        self.next_batch += 1;
+        self.bytes += batch.get_array_memory_size();
+        let live = batch.num_rows();
+        self.batches.insert(number, Held { batch, live });
+        Ok(())
+    }
+
     /// Puts a row at `at` into the sessions of its key, joining those that it bridges.
     fn insert(&mut self, key: Option<OwnedRow>, at: Micros, row: Place) {
         let sessions = self.keys.entry(key.clone()).or_default();
@@ -168,25 +187,13 @@ impl Session {
 
 impl Operator for Session {
     fn on_batch(&mut self, _: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
-        let times = batch.column(self.spec.time).as_any().downcast_ref::<TimestampMicrosecondArray>();
-        let times = times
-            .filter(|times| times.null_count() == 0)
-            .ok_or_else(|| Error::internal("a session's time column is not a time"))?;
-        let keys = self.row_keys(&batch)?;
-        let number = self.next_batch;
-        for (row, (key, &at)) in keys.into_iter().zip(times.values()).enumerate() {
-            if at < self.watermark.0 {
-                return Err(
-                    Error::internal("a row came behind the watermark of its session").with("watermark", self.watermark)
-                );
-            }
-            self.insert(key, at, (number, row));
+        let times = self.times(&batch)?;
+        if times.values().iter().any(|at| *at < self.watermark.0) {
+            return Err(
+                Error::internal("a row came behind the watermark of its session").with("watermark", self.watermark)
+            );
         }
-        self.next_batch += 1;
-        self.bytes += batch.get_array_memory_size();
-        let live = batch.num_rows();
-        self.batches.insert(number, Held { batch, live });
-        Ok(())
+        self.take(batch, &times)
     }
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
@@ -208,12 +215,33 @@ impl Operator for Session {
         if closed.is_empty() { Ok(()) } else { self.emit(&closed, out) }
     }
 
+    fn seal(&mut self) -> Result<Vec<Run>> {
+        let numbers: Vec<usize> = self.batches.keys().copied().collect();
+        let index: HashMap<usize, usize> = numbers.iter().enumerate().map(|(at, number)| (*number, at)).collect();
+        let held: Vec<&RecordBatch> = self.batches.values().map(|held| &held.batch).collect();
+        let open = self.keys.values().flat_map(BTreeMap::values).flat_map(|open| &open.rows);
+        let rows: Vec<Place> = open.filter_map(|(number, row)| index.get(number).map(|at| (*at, *row))).collect();
+        let runs = rows.chunks(ROWS_PER_BATCH).map(|rows| {
+            let batch = interleave_record_batch(&held, rows).map_err(failed)?;
+            Ok(Run { port: 0, batch })
+        });
+        let runs = runs.collect::<Result<_>>()?;
+        (self.keys, self.ends, self.batches, self.bytes) = Default::default();
+        Ok(runs)
+    }
+
+    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        let times = self.times(&run.batch)?;
+        self.take(run.batch, &times)
+    }
+
     fn state_bytes(&self) -> usize {
         self.bytes
     }
 
-    fn open_windows(&self) -> usize {
-        self.ends.len()
+    fn open_windows(&self, windows: &mut OpenWindows) {
+        windows.add_sessions(self.ends.len());
     }
 }
 

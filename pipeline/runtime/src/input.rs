@@ -10,7 +10,7 @@ use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
-use citystream_operators::admit::{Gate, Heartbeat, Verdict};
+use citystream_operators::admit::{Gate, Heartbeat, Lane, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +44,18 @@ pub struct Input {
     taken: (usize, u64),
 }
 
+/// Reads records of a stream's partitions: what all of them share.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    decoder: &'a Decoder,
+    late_schema: &'a SchemaRef,
+}
+
 /// What a run of records became.
 #[derive(Debug)]
 pub struct Read {
-    /// Admitted rows, full schema.
-    pub admitted: Option<RecordBatch>,
+    /// How many rows were admitted.
+    pub admitted: u64,
     /// Late rows, schema of the late table, with their event times.
     pub late: Option<(RecordBatch, Vec<Micros>)>,
     /// Records that could not be read.
@@ -98,11 +105,8 @@ impl Input {
         self.until.is_some() && self.unfinished.is_empty()
     }
 
-    /// Decodes and judges records of one partition.
-    ///
-    /// # Errors
-    /// [`citystream_model::ErrorKind::Internal`] when Arrow refuses to build a batch.
-    pub fn read(&mut self, partition: Partition, mut records: Records, now: Micros) -> Result<Read> {
+    /// Notes that records of `partition` came, and takes off what lies behind the end.
+    pub fn take(&mut self, partition: Partition, records: &mut Records) {
         self.gate.heard(partition);
         if let Some(until) = &self.until {
             let end = until.get(&partition).copied().unwrap_or(0);
@@ -111,25 +115,62 @@ impl Input {
             }
             records.truncate_at(end);
         }
-        let bytes = records.byte_len() as u64;
-        self.taken = (self.taken.0 + records.len(), self.taken.1 + bytes);
-        let decoded = self.decoder.decode(partition, &records, now)?;
-        let (records, rejects, tombstones) = (records.len() as u64, decoded.rejects, decoded.tombstones);
-        let (admitted, late) = self.judge(partition, decoded.batch, decoded.event_times)?;
-        Ok(Read { admitted, late, rejects, tombstones, records, bytes })
+        self.taken = (self.taken.0 + records.len(), self.taken.1 + records.byte_len() as u64);
+    }
+
+    /// What reads records that were taken, and the gate of each partition: several may be read at once.
+    pub fn reader(&mut self) -> (Reader<'_>, impl Iterator<Item = (Partition, &mut Lane)>) {
+        let Self { decoder, late_schema, gate, .. } = self;
+        (Reader { decoder, late_schema }, gate.lanes())
+    }
+
+    /// Notes that `partition` has nothing left for now.
+    pub fn at_end(&mut self, partition: Partition, offset: Offset, now: Micros) {
+        if self.unfinished.get(&partition).is_some_and(|end| offset >= *end) {
+            self.unfinished.remove(&partition);
+        }
+        self.gate.at_end(partition, now);
+    }
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// Decodes and judges records of one partition, in offset order; the admitted rows, full schema, stand beside.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when Arrow refuses to build a batch.
+    pub fn read(
+        self,
+        lane: &mut Lane,
+        partition: Partition,
+        records: &Records,
+        now: Micros,
+    ) -> Result<(Read, Option<RecordBatch>)> {
+        let decoded = self.decoder.decode(partition, records, now)?;
+        let (admitted, late) = self.judge(lane, decoded.batch, decoded.event_times)?;
+        let read = Read {
+            admitted: admitted.as_ref().map_or(0, RecordBatch::num_rows) as u64,
+            late,
+            rejects: decoded.rejects,
+            tombstones: decoded.tombstones,
+            records: records.len() as u64,
+            bytes: records.byte_len() as u64,
+        };
+        Ok((read, admitted))
     }
 
     #[allow(clippy::type_complexity, reason = "the two halves of one batch, named by the fields of Read")]
     fn judge(
-        &mut self,
-        partition: Partition,
+        self,
+        lane: &mut Lane,
         batch: RecordBatch,
         times: Vec<Micros>,
     ) -> Result<(Option<RecordBatch>, Option<(RecordBatch, Vec<Micros>)>)> {
         if batch.num_rows() == 0 {
             return Ok((None, None));
         }
-        let watermarks = match self.gate.judge(partition, &times, newest_record_time(&batch, &times)) {
+        let watermarks = match lane.judge(&times, newest_record_time(&batch, &times)) {
             Verdict::AllAdmitted => return Ok((Some(batch), None)),
             Verdict::Mixed(watermarks) => watermarks,
         };
@@ -145,21 +186,13 @@ impl Input {
         Ok(((admitted.num_rows() > 0).then_some(admitted), Some((late, times))))
     }
 
-    fn late_batch(&self, batch: &RecordBatch, watermarks: impl Iterator<Item = Watermark>) -> Result<RecordBatch> {
+    fn late_batch(self, batch: &RecordBatch, watermarks: impl Iterator<Item = Watermark>) -> Result<RecordBatch> {
         let names = self.late_schema.fields().iter().take(self.late_schema.fields().len() - 1);
         let mut columns: Vec<Arc<dyn Array>> =
             names.filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
         columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(watermarks.map(|watermark| watermark.0))));
-        RecordBatch::try_new(Arc::clone(&self.late_schema), columns)
+        RecordBatch::try_new(Arc::clone(self.late_schema), columns)
             .map_err(|error| Error::internal("late rows").caused_by(error))
-    }
-
-    /// Notes that `partition` has nothing left for now.
-    pub fn at_end(&mut self, partition: Partition, offset: Offset, now: Micros) {
-        if self.unfinished.get(&partition).is_some_and(|end| offset >= *end) {
-            self.unfinished.remove(&partition);
-        }
-        self.gate.at_end(partition, now);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs jobs: one thread each, which reads, decodes, admits, computes and writes in one loop.
+//! Runs jobs: each in a loop on a thread of its own, which reads, writes, and has shards decode, admit and compute.
 //!
 //! ```text
 //!   source --> decode --> gate --> operators --> sinks
@@ -19,3 +19,4 @@ pub mod output;
 pub mod status;
 pub mod stop;
 pub mod supervise;
+pub mod threads;

@@ -3,6 +3,7 @@
 use citystream_codec::Reason;
 use citystream_model::{Error, Result};
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use std::time::Instant;
 
 /// Metric families of the process.
 #[derive(Debug, Clone)]
@@ -152,6 +153,11 @@ impl Metrics {
                 self.rejected_rows.with_label_values(&[job, stream, reason.as_str()]);
             }
         }
+    }
+
+    /// Notes how long a batch took in a stage of a job.
+    pub fn observe(&self, job: &str, stage: &str, started: Instant) {
+        self.stage_seconds.with_label_values(&[job, stage]).observe(started.elapsed().as_secs_f64());
     }
 
     /// Creates the series of a partition.

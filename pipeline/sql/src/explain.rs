@@ -11,7 +11,7 @@ use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
 use citystream_model::job::LatePolicy;
 use citystream_model::stream::Stream;
-use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, PlanNode, SessionSpec};
+use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionSpec};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::fmt::Write;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub fn explain(job: &CheckedJob) -> String {
     line(&mut text, 1, &format!("late rows: {late}"));
     let sinks: Vec<String> = job.spec.sinks.iter().map(ToString::to_string).collect();
     line(&mut text, 1, &format!("writes {}", sinks.join(", ")));
-    line(&mut text, 1, "exchange: none, one thread runs the job");
+    line(&mut text, 1, &exchanges(job));
     line(&mut text, 1, "operators");
     if let Some(last) = job.plan.nodes.len().checked_sub(1) {
         node(&mut text, job, last, 2);
@@ -69,7 +69,7 @@ fn readiness(job: &CheckedJob) -> String {
 
 fn node(text: &mut String, job: &CheckedJob, at: usize, depth: usize) {
     let plan = &job.plan.nodes[at];
-    line(text, depth, &operator(plan));
+    line(text, depth, &format!("{}{}", operator(plan), route(plan)));
     for input in &plan.inputs {
         match *input {
             Input::Node(child) => node(text, job, child, depth + 1),
@@ -87,6 +87,34 @@ fn operator(node: &PlanNode) -> String {
             let why = if reason.is_empty() { "no faster operator has this shape" } else { reason };
             format!("closed window ({}); state: the rows of open windows, since {why}", node.name)
         }
+    }
+}
+
+/// Whether the shards of a job have to give one another rows.
+fn exchanges(job: &CheckedJob) -> String {
+    let keys = job.streams.iter().filter_map(|stream| Some(format!("{} by {}", stream.name, stream.key.as_ref()?)));
+    let keys: Vec<String> = keys.collect();
+    let moves = |node: &&PlanNode| !matches!(node.route, Route::Stay | Route::Keys { by_record_key: true, .. });
+    match (job.plan.nodes.iter().filter(moves).count(), keys.is_empty()) {
+        (0, _) => "shards: one per partition, up to --parallelism; no exchange between them".to_owned(),
+        (_, true) => "shards: one per partition, up to --parallelism; no stream has a key".to_owned(),
+        (_, false) => format!("shards: one per partition, up to --parallelism; partitioned: {}", keys.join(", ")),
+    }
+}
+
+/// How an operator's rows come together from several shards.
+fn route(node: &PlanNode) -> String {
+    match (&node.route, &node.kind) {
+        (Route::Stay, _) => String::new(),
+        (Route::One, _) => "; exchange: all rows to one shard".to_owned(),
+        (Route::Keys { by_record_key: true, .. }, _) => {
+            "; exchange: none, the stream's key is among the group's".to_owned()
+        }
+        (Route::Keys { .. }, NodeKind::Pane(spec)) => {
+            let has_keys = spec.keys.iter().any(|(_, role)| *role == KeyRole::Key);
+            format!("; exchange: states of closed panes {}", if has_keys { "by key" } else { "to one shard" })
+        }
+        (Route::Keys { .. }, _) => "; exchange: rows by key".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod order;
 pub(crate) mod output;
 pub(crate) mod over;
 pub(crate) mod piece;
+pub(crate) mod route;
 pub(crate) mod slide;
 pub(crate) mod union;
 pub(crate) mod window_node;

@@ -6,7 +6,7 @@ use crate::foreign::{self, Answer, Difference};
 use crate::query::Emits;
 use crate::records::Fate;
 use crate::rows::{difference, render};
-use crate::run::{self, Outcome};
+use crate::run::{self, Outcome, Shards};
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -48,12 +48,15 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
         Err(findings) => return Ok(Verdict::Refused(findings)),
     };
     let names: Vec<&str> = case.world.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let stream = |number: u64, plan: &StreamPlan| {
-        let arrival = arrival::generate(&mut case.rng(number), &case.records);
-        run::stream(&job, plan, &names, &case.records, &arrival)
-            .map_err(|error| format!("stream run {number}: {error}"))
+    let stream = |number: u64, plan: &StreamPlan, shards: usize| {
+        let mut rng = case.rng(number);
+        let arrival = arrival::generate(&mut rng, &case.records);
+        let repartition = rng.random_bool(0.5).then(|| rng.random_range(0..=arrival.len()));
+        let shards = Shards { count: shards, repartition };
+        run::stream(&job, plan, &names, &case.records, &arrival, shards)
+            .map_err(|error| format!("stream run {number} on {shards:?}: {error}"))
     };
-    let outcome = stream(1, &job.plan)?;
+    let outcome = stream(1, &job.plan, 1)?;
     accounts(case, &job, &names, &outcome)?;
     let columns = job.schema.fields().len();
     let streamed = render(&outcome.batches(), columns);
@@ -62,13 +65,13 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     same("stream", &streamed, "batch", &render(&twin, columns))?;
     let outside = second_opinion(case, &job, &outcome, &streamed)?;
     finality(case, &job, &outcome)?;
-    let again = stream(3, &job.plan)?;
-    same("stream", &streamed, "stream in other pieces", &render(&again.batches(), columns))?;
+    let again = stream(3, &job.plan, case.rng(5).random_range(2..=4))?;
+    same("stream", &streamed, "stream in other pieces over several shards", &render(&again.batches(), columns))?;
     if again.late != outcome.late {
         return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
     }
     let reference = job.reference().map_err(|error| error.to_string())?;
-    let slow = stream(4, &reference)?;
+    let slow = stream(4, &reference, 1)?;
     same("stream", &streamed, "stream through closed windows", &render(&slow.batches(), columns))?;
     Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside })
 }

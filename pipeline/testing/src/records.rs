@@ -1,6 +1,6 @@
 //! Raw records of a stream, good and bad, with what has to become of each.
 
-use crate::world::{Column, KEYS, SECOND, StreamDef, TimeText, Type, World};
+use crate::world::{Column, SECOND, StreamDef, TimeText, Type, World};
 use bytes::Bytes;
 use citystream_codec::Record;
 use citystream_model::time::{Micros, format_time};
@@ -31,12 +31,14 @@ pub enum Fate {
 /// Records of each partition of `stream`.
 pub fn generate(rng: &mut StdRng, world: &World, stream: &StreamDef) -> Vec<Vec<Raw>> {
     let most = *[3, 20, 40, 80].choose(rng).unwrap();
-    let partition =
-        |rng: &mut StdRng| if rng.random_bool(0.1) { Vec::new() } else { one_partition(rng, world, stream, most) };
-    (0..stream.partitions).map(|_| partition(rng)).collect()
+    let mut partition = |number: i32| {
+        let keys = stream.keys(number);
+        if rng.random_bool(0.1) { Vec::new() } else { one_partition(rng, world, stream, &keys, most) }
+    };
+    (0..stream.partitions).map(&mut partition).collect()
 }
 
-fn one_partition(rng: &mut StdRng, world: &World, stream: &StreamDef, most: usize) -> Vec<Raw> {
+fn one_partition(rng: &mut StdRng, world: &World, stream: &StreamDef, keys: &[&str], most: usize) -> Vec<Raw> {
     let mut newest = world.base + rng.random_range(0..10) * world.pace;
     let (mut records, mut offset) = (Vec::new(), rng.random_range(0..3));
     for _ in 0..rng.random_range(0..=most) {
@@ -48,7 +50,7 @@ fn one_partition(rng: &mut StdRng, world: &World, stream: &StreamDef, most: usiz
         newest += step * world.pace;
         let behind = if rng.random_bool(0.4) { rng.random_range(0..=stream.out_of_order * 3 / 2) } else { 0 };
         let time = awkward(rng, stream, newest - behind, world.pace);
-        records.push(record(rng, stream, offset, time));
+        records.push(record(rng, stream, keys, offset, time));
         // Compaction and transaction markers leave holes.
         offset += if rng.random_bool(0.1) { 3 } else { 1 };
         if rng.random_bool(0.05)
@@ -78,7 +80,7 @@ fn awkward(rng: &mut StdRng, stream: &StreamDef, time: Micros, pace: Micros) -> 
     rough.div_euclid(unit) * unit
 }
 
-fn record(rng: &mut StdRng, stream: &StreamDef, offset: i64, time: Micros) -> Raw {
+fn record(rng: &mut StdRng, stream: &StreamDef, keys: &[&str], offset: i64, time: Micros) -> Raw {
     let by_record = stream.time_column == "_timestamp";
     let timestamp = if by_record { time } else { time + rng.random_range(0..10) * SECOND };
     let key = rng.random_bool(0.7).then(|| Bytes::from_static(b"key"));
@@ -101,7 +103,7 @@ fn record(rng: &mut StdRng, stream: &StreamDef, offset: i64, time: Micros) -> Ra
     let mut fields: Vec<String> = time_text.map(|text| format!("\"at\":{text}")).into_iter().collect();
     let mut fate = time_fate;
     for column in stream.columns.iter().filter(|column| column.name != "at") {
-        match value(rng, stream, column, time, flaw == 4) {
+        match value(rng, stream, column, keys, time, flaw == 4) {
             Some((text, good)) => {
                 fields.push(format!("\"{}\":{text}", column.name));
                 fate = if good { fate } else { Fate::Reject };
@@ -125,7 +127,14 @@ fn written(stream: &StreamDef, time: Micros) -> String {
 }
 
 /// A value as JSON and whether the decoder takes it; `None` leaves the field out.
-fn value(rng: &mut StdRng, stream: &StreamDef, column: &Column, time: Micros, flawed: bool) -> Option<(String, bool)> {
+fn value(
+    rng: &mut StdRng,
+    stream: &StreamDef,
+    column: &Column,
+    keys: &[&str],
+    time: Micros,
+    flawed: bool,
+) -> Option<(String, bool)> {
     if flawed && rng.random_bool(0.5) {
         let wrong = if column.data_type == Type::Text { "17" } else { "\"many\"" };
         return Some((wrong.to_owned(), false));
@@ -135,7 +144,7 @@ fn value(rng: &mut StdRng, stream: &StreamDef, column: &Column, time: Micros, fl
     }
     if column.name == "k" {
         // Skewed: most rows have the first key.
-        let key = if rng.random_bool(0.5) { KEYS[0] } else { KEYS.choose(rng).unwrap() };
+        let key = if rng.random_bool(0.5) { keys[0] } else { keys.choose(rng).unwrap() };
         return Some((format!("\"{key}\""), true));
     }
     let text = match column.data_type {

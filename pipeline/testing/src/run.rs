@@ -10,7 +10,7 @@ use citystream_model::job::SinkRef;
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Diagnostic, Result};
 use citystream_operators::admit::{Gate, Verdict};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::{Dataflow, Shard, Workers};
 use citystream_operators::plan::StreamPlan;
 use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +84,31 @@ pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<
     Ok(jobs.remove(0))
 }
 
+/// How many shards work on a run, and before which piece the streams are said to have got more partitions.
+#[derive(Debug, Clone, Copy)]
+pub struct Shards {
+    /// Partitions go to them in turn.
+    pub count: usize,
+    /// Number of the piece.
+    pub repartition: Option<usize>,
+}
+
+/// The last shard first, since their order must not matter.
+struct LastFirst;
+
+// === impl Shards ===
+
+impl Shards {
+    /// All on one shard.
+    pub const ONE: Self = Self { count: 1, repartition: None };
+}
+
+impl Workers for LastFirst {
+    fn run(&self, shards: &mut [Shard], task: &(dyn Fn(&mut Shard) -> Result<()> + Sync)) -> Result<()> {
+        shards.iter_mut().rev().try_for_each(task)
+    }
+}
+
 /// Runs `plan` of `job` over `records[stream][partition]` as they arrive; `names` are the streams' names.
 ///
 /// # Errors
@@ -94,10 +119,11 @@ pub fn stream(
     names: &[&str],
     records: &[Vec<Vec<Raw>>],
     arrival: &[Piece],
+    shards: Shards,
 ) -> Result<Outcome> {
     let place = |stream: &str| names.iter().position(|name| *name == stream).expect("a stream of the world");
     let inputs: Vec<usize> = job.streams.iter().map(|stream| place(&stream.name)).collect();
-    let mut graph = Graph::build(plan.clone(), inputs.len())?;
+    let mut dataflow = Dataflow::build(plan.clone(), inputs.len(), shards.count)?;
     let gate = |(at, world): (usize, &usize)| {
         let partitions = 0..i32::try_from(records[*world].len()).expect("few partitions");
         Gate::new(job.streams[at].out_of_order, job.spec.lateness, partitions)
@@ -106,20 +132,24 @@ pub fn stream(
     let decoders: Vec<Decoder> = job.streams.iter().map(|stream| Decoder::new(stream.clone())).collect();
     let mut outcome = Outcome { admitted: vec![Vec::new(); inputs.len()], ..Outcome::default() };
     let mut watermark = Watermark::NONE;
-    for piece in arrival {
+    for (number, piece) in arrival.iter().enumerate() {
+        if shards.repartition == Some(number) {
+            dataflow.repartition()?;
+        }
         let Some(at) = inputs.iter().position(|input| *input == piece.stream) else { continue };
         let raw = &records[piece.stream][piece.partition as usize][piece.records.clone()];
         let rows = admit(&decoders[at], &mut gates[at], piece, raw, &mut outcome)?;
-        let pushed = if rows.num_rows() > 0 { graph.push(at, &rows)? } else { Vec::new() };
+        let shard = piece.partition as usize % shards.count;
+        let pushed = if rows.num_rows() > 0 { dataflow.push(shard, at, &rows)? } else { Vec::new() };
         outcome.emit(pushed, watermark, watermark, true);
         outcome.admitted[at].push(rows);
         let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
         assert!(next >= watermark, "the watermark went back");
-        outcome.emit(graph.advance(next)?, watermark, next, false);
+        outcome.emit(dataflow.advance(next, &LastFirst)?, watermark, next, false);
         watermark = next;
     }
-    outcome.emit(graph.advance(Watermark::END)?, watermark, Watermark::END, false);
-    assert_eq!(graph.open_windows(), 0, "no window is open at the end");
+    outcome.emit(dataflow.advance(Watermark::END, &LastFirst)?, watermark, Watermark::END, false);
+    assert_eq!(dataflow.open_windows(), 0, "no window is open at the end");
     Ok(outcome)
 }
 

@@ -75,6 +75,8 @@ pub struct StreamDef {
     pub max_future: Micros,
     /// Number of partitions.
     pub partitions: i32,
+    /// True when `k` is the declared key: then it is NOT NULL, and each of its values stands in one partition.
+    pub keyed: bool,
 }
 
 /// Streams, a table, and the scale of time in this case.
@@ -157,6 +159,12 @@ impl World {
 // === impl StreamDef ===
 
 impl StreamDef {
+    /// Keys that may stand in `partition`.
+    pub fn keys(&self, partition: i32) -> Vec<&'static str> {
+        let numbered = (0i32..).zip(KEYS);
+        numbered.filter(|(at, _)| !self.keyed || at % self.partitions == partition).map(|(_, key)| key).collect()
+    }
+
     fn ddl(&self) -> String {
         let null = |column: &Column| if column.nullable { "" } else { " NOT NULL" };
         let columns =
@@ -167,9 +175,10 @@ impl StreamDef {
             TimeText::Millis => "epoch_ms",
             TimeText::Micros => "epoch_us",
         };
+        let key = if self.keyed { ", 'key' 'k'" } else { "" };
         format!(
             "CREATE UNBOUNDED EXTERNAL TABLE {} (\n{}\n) STORED AS KAFKA LOCATION 'topic.{}' OPTIONS ('format' 'json', 'time.column' '{}', \
-             'time.format' '{format}', 'time.out_of_order' '{} us', 'time.max_future' '{} us')",
+             'time.format' '{format}', 'time.out_of_order' '{} us', 'time.max_future' '{} us'{key})",
             self.name,
             columns.collect::<Vec<_>>().join(",\n"),
             self.name,
@@ -182,7 +191,8 @@ impl StreamDef {
 
 fn stream(rng: &mut StdRng, number: usize, pace: Micros) -> StreamDef {
     let nullable = |rng: &mut StdRng| rng.random_bool(0.8);
-    let mut columns = vec![Column { name: "k".into(), data_type: Type::Text, nullable: nullable(rng) }];
+    let keyed = rng.random_bool(0.4);
+    let mut columns = vec![Column { name: "k".into(), data_type: Type::Text, nullable: !keyed && nullable(rng) }];
     for at in 0..rng.random_range(2..6) {
         let data_type = *TYPES.choose(rng).unwrap();
         columns.push(Column { name: format!("v{at}"), data_type, nullable: nullable(rng) });
@@ -198,6 +208,7 @@ fn stream(rng: &mut StdRng, number: usize, pace: Micros) -> StreamDef {
         out_of_order: *[0, 1, 3, 10].choose(rng).unwrap() * pace,
         max_future: 300 * SECOND,
         partitions: rng.random_range(1..5),
+        keyed,
     }
 }
 

@@ -16,7 +16,7 @@ use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock, Watermark};
 use citystream_model::{Error, ErrorKind, Result};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::{Dataflow, InTurn};
 use citystream_runtime::output::Output;
 use citystream_runtime::status::Status;
 use citystream_runtime::stop::Stop;
@@ -108,7 +108,7 @@ fn with_table(mut job: CheckedJob) -> CheckedJob {
 
 /// A job at work over files.
 struct Run<'a> {
-    graph: Graph,
+    dataflow: Dataflow,
     output: Output,
     sinks: Vec<Box<dyn Sink>>,
     status: &'a mut Status,
@@ -122,7 +122,8 @@ fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir, stop: &Stop, status
         .iter()
         .map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone()))
         .collect::<Result<Vec<_>>>()?;
-    let mut run = Run { graph: Graph::build(plan, streams.len())?, output, sinks, status, now: SystemClock.now() };
+    let dataflow = Dataflow::build(plan, streams.len(), 1)?;
+    let mut run = Run { dataflow, output, sinks, status, now: SystemClock.now() };
     for (at, stream) in streams.iter().enumerate() {
         let mut rejects = data.rejects(&spec, stream)?;
         for file in inputs.get(&stream.name).into_iter().flatten() {
@@ -139,7 +140,7 @@ fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir, stop: &Stop, status
         }
         rejects.flush()?.iter().for_each(|published| run.status.add(published));
     }
-    let results = run.graph.advance(Watermark::END)?;
+    let results = run.dataflow.advance(Watermark::END, &InTurn)?;
     run.emit(&results)?;
     for sink in &mut run.sinks {
         sink.flush()?.iter().for_each(|published| run.status.add(published));
@@ -155,7 +156,7 @@ impl Run<'_> {
         self.status.read += batch.num_rows() as u64 + rejected;
         self.status.admitted += batch.num_rows() as u64;
         self.status.rejected += rejected;
-        let results = self.graph.push(stream, batch)?;
+        let results = self.dataflow.push(0, stream, batch)?;
         self.emit(&results)
     }
 

@@ -8,6 +8,7 @@ use crate::command::run::run_jobs;
 use crate::exit::{Failure, Outcome};
 use crate::load::{self, Schemas};
 use crate::memory;
+use crate::parallelism;
 use crate::report;
 use crate::samples::{Pace, Sending};
 use crate::start;
@@ -21,6 +22,7 @@ use citystream_model::time::micros;
 use citystream_model::{Error, ErrorKind, Result};
 use citystream_runtime::metrics::Metrics;
 use citystream_runtime::stop::Stop;
+use citystream_runtime::threads::Threads;
 use citystream_sql::CheckedJob;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,6 +61,7 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
         data = args.data_dir,
         "demo started"
     );
+    let parallelism = parallelism::of(None, &context.config.run.parallelism)?;
     let shared = Shared {
         brokers: broker.bootstrap(),
         kafka: BTreeMap::new(),
@@ -66,6 +69,8 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
         if_exists: IfExists::Replace,
         from: StartFrom::Earliest,
         until_caught_up: args.once,
+        parallelism,
+        threads: Threads::new(parallelism)?,
         memory_limit: memory::limit(&context.config.run.memory_limit)? / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),

@@ -7,6 +7,7 @@ use crate::exit::{Failure, Outcome, number};
 use crate::http::{self, Pages};
 use crate::load;
 use crate::memory;
+use crate::parallelism;
 use crate::progress::{Progress, state};
 use crate::report::{self, JobReport};
 use crate::tables::{DataDir, if_exists, targets};
@@ -16,6 +17,7 @@ use citystream_model::{Error, ErrorKind};
 use citystream_runtime::metrics::Metrics;
 use citystream_runtime::status::StatusBoard;
 use citystream_runtime::supervise::{self, Ended, Starting};
+use citystream_runtime::threads::Threads;
 use citystream_sql::CheckedJob;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     for job in &jobs {
         data.check_empty(&job.spec, &targets(&job.spec), if_exists)?;
     }
+    let parallelism = parallelism::of(args.parallelism, &context.config.run.parallelism)?;
     let shared = Shared {
         brokers,
         kafka: context.config.kafka.clone(),
@@ -45,6 +48,8 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
         if_exists,
         from,
         until_caught_up: args.until_caught_up,
+        parallelism,
+        threads: Threads::new(parallelism)?,
         memory_limit: limit / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),

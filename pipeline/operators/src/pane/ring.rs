@@ -1,4 +1,4 @@
-//! The panes of the newest windows, put together so that each window costs two merges whatever its number of panes.
+//! `Ring`: the closed panes of the newest windows, put together so that each window costs two merges whatever its number of panes.
 //!
 //! ```text
 //!   panes          p1   p2   p3 | p4   p5             window = p2 .. p5
@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The two-stack queue of Tangwongsan, Hirzel, Schneider and Wu ("General Incremental Sliding-Window Aggregation", VLDB
-//! 2015): no aggregate has to be taken back, so every one that merges can slide.
+//! 2015): no aggregate has to be taken back, so every one that merges can slide. The panes themselves are kept too: they
+//! are what is sealed, since other shards have their border elsewhere.
 
 use crate::aggregates::{Aggregates, Groups, Sealed};
 use crate::keys::KeyDict;
@@ -20,11 +21,10 @@ use std::collections::VecDeque;
 /// Closed panes, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    /// Oldest last; each holds its own pane and all newer ones of this stack.
-    back: Vec<(Micros, Sealed)>,
-    /// Panes behind those, oldest first.
-    front: VecDeque<(Micros, Sealed)>,
-    /// All of `front` together, once it has more than one.
+    panes: VecDeque<(Micros, Sealed)>,
+    /// For the oldest panes: each with all newer ones up to the border. The oldest is last.
+    back: Vec<Sealed>,
+    /// All panes behind the border together, once it has more than one.
     sum: Option<Sealed>,
 }
 
@@ -33,76 +33,86 @@ pub(super) struct Ring {
 impl Ring {
     /// Start of the oldest pane.
     pub(super) fn oldest(&self) -> Option<Micros> {
-        self.back.last().or_else(|| self.front.front()).map(|(start, _)| *start)
+        self.panes.front().map(|(start, _)| *start)
     }
 
     /// Adds the pane that follows all others.
     pub(super) fn push(&mut self, start: Micros, pane: Sealed, by: &Aggregates, keys: &mut KeyDict) -> Result<()> {
         keys.hold(&pane.numbers);
-        if let Some((_, last)) = self.front.back() {
-            let sum = by.merge(&[self.sum.as_ref().unwrap_or(last), &pane], keys.len())?.seal()?;
+        if let Some(front) = self.front() {
+            let sum = by.merge(&[front, &pane], keys.len())?.seal()?;
             keys.hold(&sum.numbers);
             if let Some(old) = self.sum.replace(sum) {
                 keys.release(&old.numbers);
             }
         }
-        self.front.push_back((start, pane));
+        self.panes.push_back((start, pane));
         Ok(())
+    }
+
+    /// All panes behind the border together.
+    fn front(&self) -> Option<&Sealed> {
+        self.sum.as_ref().or_else(|| self.panes.get(self.back.len()).map(|(_, pane)| pane))
     }
 
     /// Drops the panes that start before `start`.
     pub(super) fn drop_before(&mut self, start: Micros, by: &Aggregates, keys: &mut KeyDict) -> Result<()> {
-        while let Some((_, pane)) = self.back.pop_if(|(at, _)| *at < start) {
+        let mut crossed = false;
+        while let Some((_, pane)) = self.panes.pop_front_if(|(at, _)| *at < start) {
             keys.release(&pane.numbers);
+            match self.back.pop() {
+                Some(stacked) => keys.release(&stacked.numbers),
+                None => crossed = true,
+            }
         }
-        if !self.back.is_empty() || self.front.front().is_none_or(|(at, _)| *at >= start) {
-            return Ok(());
-        }
+        if crossed { self.turn(by, keys) } else { Ok(()) }
+    }
+
+    /// Moves the border behind the newest pane.
+    fn turn(&mut self, by: &Aggregates, keys: &mut KeyDict) -> Result<()> {
         if let Some(sum) = self.sum.take() {
             keys.release(&sum.numbers);
         }
-        while let Some((_, pane)) = self.front.pop_front_if(|(at, _)| *at < start) {
-            keys.release(&pane.numbers);
-        }
-        self.turn(by, keys)
-    }
-
-    /// Moves all panes from the front to the back.
-    fn turn(&mut self, by: &Aggregates, keys: &mut KeyDict) -> Result<()> {
-        while let Some((start, pane)) = self.front.pop_back() {
-            let Some((_, newer)) = self.back.last() else {
-                self.back.push((start, pane));
-                continue;
+        for (_, pane) in self.panes.iter().rev() {
+            let stacked = match self.back.last() {
+                None => pane.clone(),
+                Some(newer) => by.merge(&[pane, newer], keys.len())?.seal()?,
             };
-            let both = by.merge(&[&pane, newer], keys.len())?.seal()?;
-            keys.hold(&both.numbers);
-            keys.release(&pane.numbers);
-            self.back.push((start, both));
+            keys.hold(&stacked.numbers);
+            self.back.push(stacked);
         }
         Ok(())
     }
 
     /// All panes together; `None` without any.
     pub(super) fn total(&self, by: &Aggregates, keys: &KeyDict) -> Result<Option<Groups>> {
-        let front = self.sum.as_ref().or_else(|| self.front.front().map(|(_, pane)| pane));
-        let parts: Vec<&Sealed> = self.back.last().map(|(_, pane)| pane).into_iter().chain(front).collect();
+        let parts: Vec<&Sealed> = self.back.last().into_iter().chain(self.front()).collect();
         if parts.is_empty() { Ok(None) } else { by.merge(&parts, keys.len()).map(Some) }
+    }
+
+    /// Takes all panes out.
+    pub(super) fn take(&mut self, keys: &mut KeyDict) -> Vec<(Micros, Sealed)> {
+        let Self { panes, back, sum } = std::mem::take(self);
+        let held = panes.iter().map(|(_, pane)| pane).chain(&back).chain(&sum);
+        held.for_each(|states| keys.release(&states.numbers));
+        panes.into()
     }
 
     /// Takes over new key numbers.
     pub(super) fn renumber(&mut self, moved: &[u32]) {
-        let panes = self.back.iter_mut().chain(&mut self.front).map(|(_, pane)| pane);
-        panes.chain(&mut self.sum).for_each(|pane| pane.renumber(moved));
+        let panes = self.panes.iter_mut().map(|(_, pane)| pane);
+        panes.chain(&mut self.back).chain(&mut self.sum).for_each(|states| states.renumber(moved));
     }
 
     /// Bytes of all states.
     pub(super) fn bytes(&self) -> usize {
-        let panes = self.back.iter().chain(&self.front).map(|(_, pane)| pane);
-        panes.chain(&self.sum).map(Sealed::bytes).sum()
+        let panes = self.panes.iter().map(|(_, pane)| pane);
+        // The newest stacked pane is the pane itself.
+        panes.chain(self.back.iter().skip(1)).chain(&self.sum).map(Sealed::bytes).sum()
     }
 
-    /// Panes that are held.
-    pub(super) fn len(&self) -> usize {
-        self.back.len() + self.front.len()
+    /// Starts of the panes that are held.
+    pub(super) fn starts(&self) -> impl Iterator<Item = Micros> + '_ {
+        self.panes.iter().map(|(start, _)| *start)
     }
 }

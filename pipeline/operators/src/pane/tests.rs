@@ -1,8 +1,8 @@
-//! Work in two phases comes to the same as in one.
+//! Work in two phases comes to the same as in one, and so does a state that is sealed and restored elsewhere.
 
 use super::*;
-use arrow::array::{AsArray, StringArray};
-use arrow::datatypes::{Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{AsArray, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
@@ -79,12 +79,29 @@ fn expected(rows: &[Row], windows: impl Fn(Micros) -> Vec<Micros>) -> Vec<String
     rows
 }
 
+fn open_windows(operator: &Pane) -> usize {
+    let mut windows = OpenWindows::default();
+    operator.open_windows(&mut windows);
+    windows.count()
+}
+
+/// An operator that goes on with the state of `operator`.
+fn moved(mut operator: Pane, fresh: Pane, watermark: Micros) -> Pane {
+    let runs = operator.seal().unwrap();
+    assert_eq!(open_windows(&operator), 0);
+    let mut fresh = fresh;
+    fresh.on_watermark(Watermark(watermark), &mut Vec::new()).unwrap();
+    runs.into_iter().for_each(|run| fresh.restore(run, Watermark(watermark)).unwrap());
+    fresh
+}
+
 proptest! {
     #[test]
     fn two_phases_come_to_what_one_does(
         rows in prop::collection::vec((0u8..20, -50i64..50, -100i64..300), 0..200),
         slides in 0usize..4,
         steps in prop::collection::vec(0i64..60, 0..8),
+        moves in prop::collection::vec(any::<bool>(), 8),
     ) {
         let hop = |slide, size| Some(Overlap::Hop { pane: PANE, slide, size });
         let overlap = [None, hop(10, 50), hop(20, 30), Some(Overlap::Cumulate { step: 10, size: 40 })][slides];
@@ -109,7 +126,7 @@ proptest! {
         let (mut one, mut two) = (Vec::new(), Vec::new());
         let mut from = Micros::MIN;
         let marks = steps.iter().scan(-100, |at, step| { *at += step; Some(*at) }).chain([Micros::MAX]);
-        for mark in marks {
+        for (step, mark) in marks.enumerate() {
             // Rows below the next watermark, and some above it.
             let due: Vec<Row> = rows.iter().copied().filter(|row| (from..mark).contains(&row.2)).collect();
             from = mark;
@@ -123,9 +140,13 @@ proptest! {
             }
             whole.on_watermark(Watermark(mark), &mut one).unwrap();
             merged.on_watermark(Watermark(mark), &mut two).unwrap();
+            if moves.get(step).is_some_and(|moves| *moves) {
+                merged = moved(merged, operator(overlap, Phase::Final), mark);
+                whole = moved(whole, operator(overlap, Phase::Whole), mark);
+            }
         }
         prop_assert_eq!(text(&one), expected(&rows, ends));
         prop_assert_eq!(text(&two), text(&one));
-        prop_assert_eq!(whole.open_windows() + merged.open_windows(), 0);
+        prop_assert_eq!(open_windows(&whole) + open_windows(&merged), 0);
     }
 }

@@ -43,8 +43,11 @@ fn read(input: &mut Input, offset: Offset, count: usize) {
     let value = || Some(b"{}".as_slice().into());
     let record =
         |at| citystream_codec::Record { offset: at, timestamp: START, key: None, value: value(), headers: Vec::new() };
-    let records = (offset..).take(count).map(record).collect();
-    input.read(0, records, START).unwrap();
+    let mut records = (offset..).take(count).map(record).collect();
+    input.take(0, &mut records);
+    let (reader, mut lanes) = input.reader();
+    let (_, lane) = lanes.next().unwrap();
+    reader.read(lane, 0, &records, START).unwrap();
 }
 
 #[test]

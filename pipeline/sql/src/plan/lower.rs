@@ -5,10 +5,10 @@ use crate::finding::Finding;
 use crate::plan::columns::{self, Fact, Facts, Role, best_time};
 use crate::plan::piece::{OFFSET, Piece, SOURCE, TIME};
 use crate::plan::window_node::{WindowNode, expand_windows};
-use crate::plan::{aggregate, assign, join, over, union};
+use crate::plan::{aggregate, assign, join, over, route, union};
 use arrow::datatypes::{DataType, FieldRef};
 use citystream_model::stream::{self, Stream, timestamp_type};
-use citystream_operators::plan::{CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, StreamPlan};
+use citystream_operators::plan::{CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, Route, StreamPlan};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, Result, TableReference, not_impl_err};
 use datafusion::execution::SessionState;
@@ -53,6 +53,7 @@ pub(crate) fn lower(
     let mut output = lowering.output(piece, plan.schema())?;
     output.schema = Arc::new(plan.schema().as_arrow().clone());
     let reads_headers = lowering.reads_headers;
+    route::assign(&mut lowering.nodes, streams);
     Ok(StreamPlan { nodes: lowering.nodes, output, reads_headers, session: session.clone() })
 }
 
@@ -208,7 +209,8 @@ impl Lowering<'_> {
     }
 
     fn push(&mut self, name: &str, inputs: Vec<Input>, kind: NodeKind) -> Input {
-        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind });
+        // Which rows belong together is said of all operators at the end.
+        self.nodes.push(PlanNode { name: name.to_owned(), inputs, kind, route: Route::Stay });
         Input::Node(self.nodes.len() - 1)
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piec
 }
 
 /// Expressions that stand in the PARTITION BY of all window functions.
-fn shared_keys(exprs: &[Expr]) -> Vec<Expr> {
+pub(crate) fn shared_keys(exprs: &[Expr]) -> Vec<Expr> {
     let mut partitions = exprs.iter().map(|expr| match expr.clone().unalias_nested().data {
         Expr::WindowFunction(function) => function.params.partition_by,
         _ => Vec::new(),

@@ -24,6 +24,8 @@ pub(crate) const TIME: &str = "__time";
 pub(crate) const SOURCE: &str = "__source";
 /// Hidden column with the offset that a stateless row came from; -1 for a row of a window.
 pub(crate) const OFFSET: &str = "__offset";
+/// Tables that read feeds are called by this and the feed's number.
+const FEED: &str = "__feed";
 
 // === impl Piece ===
 
@@ -59,15 +61,20 @@ impl Piece {
     }
 }
 
+/// The number of the feed that a table of a plan reads, if it reads one.
+pub(crate) fn feed_number(table: &str) -> Option<usize> {
+    table.strip_prefix(FEED)?.parse().ok()
+}
+
 /// A scan of a new feed that looks like a plan with `schema`.
 pub(crate) fn feed(schema: &DFSchemaRef, number: usize) -> Result<(LogicalPlan, Arc<Feed>)> {
     // Plain names, since two tables of a join may both have a column `k`.
     let fields =
         schema.fields().iter().enumerate().map(|(at, field)| field.as_ref().clone().with_name(format!("c{at}")));
     let arrow: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<Field>>()));
-    let feed = Feed::new(arrow);
+    let feed = Feed::new(arrow, number);
     let provider = feed.table().map_err(|error| DataFusionError::External(Box::new(error)))?;
-    let name = format!("__feed{number}");
+    let name = format!("{FEED}{number}");
     let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(provider), None)?;
     let columns = schema.iter().enumerate().map(|(at, (qualifier, field))| {
         let source = col(datafusion::common::Column::new(Some(TableReference::bare(name.as_str())), format!("c{at}")));

@@ -2,7 +2,7 @@
 
 use crate::fixture::{check_jobs, files, is_update};
 use arrow::datatypes::{DataType, TimeUnit};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::Dataflow;
 use citystream_sql::CheckedJob;
 use std::collections::BTreeMap;
 
@@ -39,7 +39,9 @@ pub(crate) fn describe(job: &CheckedJob) -> String {
     for batch in rows {
         assert_eq!(batch.schema().fields().len(), job.schema.fields().len(), "{}", job.spec.name);
     }
-    Graph::build(job.plan.clone(), job.streams.len()).unwrap();
+    for shards in [1, 3] {
+        Dataflow::build(job.plan.clone(), job.streams.len(), shards).unwrap();
+    }
     let nodes = job.plan.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(" > ");
     format!("--> {}: {columns}\n--> {nodes}\n", job.spec.name)
 }

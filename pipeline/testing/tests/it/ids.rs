@@ -3,7 +3,7 @@
 use crate::scenario::{DDL, time};
 use citystream_codec::{Decoder, Record, Records};
 use citystream_model::time::Watermark;
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::{Dataflow, InTurn};
 use citystream_runtime::output::Output;
 use citystream_sql::Tables;
 use citystream_testing::run;
@@ -14,7 +14,7 @@ fn ids(select: &str, steps: &[Watermark]) -> Vec<u128> {
     let sql = format!("CREATE MATERIALIZED VIEW out WITH (sink = 'kafka:out') AS {select}");
     let job = run::prepare(DDL, &sql, &Tables::new()).unwrap_or_else(|found| panic!("{found:?}"));
     let output = Output::new("out", job.plan.output.clone(), true).unwrap();
-    let mut graph = Graph::build(job.plan.clone(), 1).unwrap();
+    let mut dataflow = Dataflow::build(job.plan.clone(), 1, 1).unwrap();
     let rows = ["10:00:10", "10:00:20"].map(time);
     let record = |(offset, at): (usize, i64)| {
         let value = format!("{{\"at\":\"{}\",\"k\":\"a\",\"v\":1,\"x\":1.5}}", citystream_model::time::format_time(at));
@@ -22,8 +22,8 @@ fn ids(select: &str, steps: &[Watermark]) -> Vec<u128> {
     };
     let records: Records = rows.into_iter().enumerate().map(record).collect();
     let decoded = Decoder::new(job.streams[0].clone()).decode(0, &records, time("11:00")).unwrap();
-    let mut batches = vec![graph.push(0, &decoded.batch).unwrap()];
-    batches.extend(steps.iter().map(|step| graph.advance(*step).unwrap()));
+    let mut batches = vec![dataflow.push(0, 0, &decoded.batch).unwrap()];
+    batches.extend(steps.iter().map(|step| dataflow.advance(*step, &InTurn).unwrap()));
     let rows = batches.iter().flat_map(|batches| output.rows(batches).unwrap());
     rows.flat_map(|rows| rows.ids).collect()
 }

@@ -4,7 +4,7 @@ use citystream_codec::{Decoder, Record, Records};
 use citystream_model::position::Partition;
 use citystream_model::time::{Micros, Watermark};
 use citystream_operators::admit::{Gate, Verdict};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::{Dataflow, InTurn};
 use citystream_sql::{CheckedJob, Tables};
 use citystream_testing::foreign::{Answer, Table, ask};
 use citystream_testing::rows::{difference, render};
@@ -19,7 +19,7 @@ pub(crate) const DDL: &str = "CREATE UNBOUNDED EXTERNAL TABLE s (k TEXT, v BIGIN
 pub(crate) struct Scenario {
     select: String,
     job: CheckedJob,
-    graph: Graph,
+    dataflow: Dataflow,
     gate: Gate,
     offset: i64,
     admitted: Vec<arrow::array::RecordBatch>,
@@ -41,9 +41,9 @@ impl Scenario {
     pub(crate) fn new(select: &str, partitions: Partition) -> Self {
         let sql = format!("CREATE MATERIALIZED VIEW out AS {select}");
         let job = run::prepare(DDL, &sql, &Tables::new()).unwrap_or_else(|found| panic!("{found:?}"));
-        let graph = Graph::build(job.plan.clone(), 1).unwrap();
+        let dataflow = Dataflow::build(job.plan.clone(), 1, 1).unwrap();
         let gate = Gate::new(job.streams[0].out_of_order, job.spec.lateness, 0..partitions);
-        Self { select: select.to_owned(), job, graph, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
+        Self { select: select.to_owned(), job, dataflow, gate, offset: 0, admitted: Vec::new(), output: Vec::new() }
     }
 
     /// Rows `(time, k, v)` of a partition, sent at their own times; gives back how many were late.
@@ -77,6 +77,7 @@ impl Scenario {
         let records: Records = rows.iter().map(record).collect();
         let decoded = Decoder::new(self.job.streams[0].clone()).decode(partition, &records, NOW).unwrap();
         let rejected = decoded.rejects.iter().map(|reject| reject.reason.as_str()).collect();
+        self.gate.heard(partition);
         let verdict =
             self.gate.judge(partition, &decoded.event_times, records.last().map_or(0, |record| record.timestamp));
         let admitted: Vec<bool> = match verdict {
@@ -85,7 +86,7 @@ impl Scenario {
         };
         let late = admitted.iter().filter(|admitted| !**admitted).count();
         let batch = arrow::compute::filter_record_batch(&decoded.batch, &admitted.into()).unwrap();
-        let pushed = self.graph.push(0, &batch).unwrap();
+        let pushed = self.dataflow.push(0, 0, &batch).unwrap();
         self.admitted.push(batch);
         self.take(pushed);
         self.advance(self.gate.watermark());
@@ -123,7 +124,7 @@ impl Scenario {
     }
 
     fn advance(&mut self, watermark: Watermark) {
-        let results = self.graph.advance(watermark).unwrap();
+        let results = self.dataflow.advance(watermark, &InTurn).unwrap();
         self.take(results);
     }
 

@@ -1,6 +1,8 @@
-//! One case of one job: rows through gate and operators one by one, as the slowest stream would bring them.
+//! One case of one job: rows through gate and operators one by one, as the slowest stream would bring them; then the
+//! admitted ones again, in another order and over several shards, which must come to the same.
 
 use super::rows::{self, Row};
+use super::variant::{Admitted, Variant};
 use crate::command::Context;
 use crate::inputs::decode_file;
 use arrow::record_batch::RecordBatch;
@@ -9,7 +11,7 @@ use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, Micros, SystemClock, Watermark};
 use citystream_model::{Error, Result};
 use citystream_operators::admit::{Gate, Verdict};
-use citystream_operators::graph::Graph;
+use citystream_operators::dataflow::{Dataflow, InTurn};
 use citystream_sql::CheckedJob;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,27 +25,42 @@ struct Read {
 }
 
 /// Runs the case in `folder`; returns a sentence for each difference.
-pub(super) fn run(context: &Context, job: CheckedJob, folder: &Path) -> Result<Vec<String>> {
-    let CheckedJob { spec, streams, schema, plan, twin, .. } = job;
-    let count = streams.len();
-    let mut graph = Graph::build(plan, count)?;
-    let mut gates: Vec<Gate> =
-        streams.iter().map(|stream| Gate::new(stream.out_of_order, spec.lateness, [0])).collect();
-    let (mut results, mut differences) = (Vec::new(), Vec::new());
-    let mut admitted: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
-    for (at, stream) in streams.iter().enumerate() {
+pub(super) fn run(context: &Context, job: &CheckedJob, folder: &Path) -> Result<Vec<String>> {
+    let (streamed, admitted, mut differences) = in_order(job, folder)?;
+    differences.extend(rows::differences("rows", &rows::of_file(&folder.join("expected.jsonl"))?, &streamed));
+    let mut batches: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
+    for row in &admitted {
+        batches.entry(job.streams[row.stream].name.clone()).or_default().push(row.row.clone());
+    }
+    let batch = context.handle().block_on(job.twin.run(&batches))?;
+    differences.extend(rows::differences("streamed against batch", &rows::of_batches(&batch)?, &streamed));
+    for variant in Variant::ALL {
+        let again = rows::of_batches(&published(&variant.run(job, &admitted)?, job)?)?;
+        differences.extend(rows::differences(&variant.to_string(), &streamed, &again));
+    }
+    Ok(differences)
+}
+
+/// The case as it is written: the rows that come out, the admitted ones, and what else is not as expected.
+fn in_order(job: &CheckedJob, folder: &Path) -> Result<(Vec<Row>, Vec<Admitted>, Vec<String>)> {
+    let count = job.streams.len();
+    let mut dataflow = Dataflow::build(job.plan.clone(), count, 1)?;
+    let gate = |stream: &Arc<Stream>| Gate::new(stream.out_of_order, job.spec.lateness, [0]);
+    let mut gates: Vec<Gate> = job.streams.iter().map(gate).collect();
+    let (mut results, mut admitted, mut differences) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, stream) in job.streams.iter().enumerate() {
         let read = read(stream, &file(folder, "input", &stream.name, count))?;
         let mut late = Vec::new();
         for (row, time) in read.rows {
             match gates[at].judge(0, &[time], time) {
                 Verdict::AllAdmitted => {
-                    results.extend(graph.push(at, &row)?);
-                    admitted.entry(stream.name.clone()).or_default().push(row);
+                    results.extend(dataflow.push(0, at, &row)?);
+                    admitted.push(Admitted { stream: at, row, time });
                 }
                 Verdict::Mixed(_) => late.push(row),
             }
             let watermark = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
-            results.extend(graph.advance(watermark)?);
+            results.extend(dataflow.advance(watermark, &InTurn)?);
         }
         let what = |name: &str| if count > 1 { format!("{name} of {}", stream.name) } else { name.to_owned() };
         let expected = rows::of_file(&file(folder, "late", &stream.name, count))?;
@@ -51,13 +68,8 @@ pub(super) fn run(context: &Context, job: CheckedJob, folder: &Path) -> Result<V
         let expected = rows::of_file(&file(folder, "rejected", &stream.name, count))?;
         differences.extend(rows::differences(&what("rejected"), &expected, &rejected(&read.rejects)));
     }
-    results.extend(graph.advance(Watermark::END)?);
-    let results = results.iter().map(|batch| published(batch, &schema)).collect::<Result<Vec<_>>>()?;
-    let streamed = rows::of_batches(&results)?;
-    differences.extend(rows::differences("rows", &rows::of_file(&folder.join("expected.jsonl"))?, &streamed));
-    let batch = context.handle().block_on(twin.run(&admitted))?;
-    differences.extend(rows::differences("streamed against batch", &rows::of_batches(&batch)?, &streamed));
-    Ok(differences)
+    results.extend(dataflow.advance(Watermark::END, &InTurn)?);
+    Ok((rows::of_batches(&published(&results, job)?)?, admitted, differences))
 }
 
 /// `input.jsonl`, or `input.<stream>.jsonl` where a job reads several streams.
@@ -90,8 +102,11 @@ fn rejected(rejects: &[Reject]) -> Vec<Row> {
 }
 
 /// The SELECT's columns, without the hidden ones behind them.
-fn published(batch: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch> {
-    let columns = batch.columns()[..schema.fields().len()].to_vec();
-    RecordBatch::try_new(Arc::clone(schema), columns)
-        .map_err(|error| Error::internal("output of the job").caused_by(error))
+fn published(batches: &[RecordBatch], job: &CheckedJob) -> Result<Vec<RecordBatch>> {
+    let published = |batch: &RecordBatch| {
+        let columns = batch.columns()[..job.schema.fields().len()].to_vec();
+        RecordBatch::try_new(Arc::clone(&job.schema), columns)
+            .map_err(|error| Error::internal("output of the job").caused_by(error))
+    };
+    batches.iter().map(published).collect()
 }

@@ -1,0 +1,103 @@
+//! How a job is doing: lag, watermarks, memory; and what it does when memory is short.
+
+use super::Job;
+use crate::align::{self, Progress};
+use citystream_model::duration::format_duration;
+use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Error, Result};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Job {
+    /// Looks at lag, watermarks and buffers; pauses what runs too far ahead; fails beyond the memory limit.
+    pub(super) fn report(&mut self, now: Micros) -> Result<()> {
+        self.reported_at = now;
+        let mut lag = 0;
+        for input in &mut self.inputs {
+            for (partition, rows) in input.source.lag() {
+                lag += rows;
+                self.metrics
+                    .consumer_lag_rows
+                    .with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()])
+                    .set(rows);
+            }
+            for (partition, watermark) in input.gate.watermarks().filter(|(_, watermark)| *watermark != Watermark::NONE)
+            {
+                let delay = now.saturating_sub(watermark.0) as f64 / 1e6;
+                self.metrics
+                    .watermark_delay
+                    .with_label_values(&[&self.spec.name, &input.stream.name, &partition.to_string()])
+                    .set(delay);
+            }
+        }
+        let slowest = self.inputs.iter().filter_map(|input| {
+            input.gate.slowest().map(|(partition, watermark)| (watermark, &input.stream.name, partition))
+        });
+        let slowest = slowest
+            .min_by_key(|(watermark, _, _)| *watermark)
+            .map(|(_, stream, partition)| (stream.clone(), partition));
+        let (watermark, errors) = (self.dataflow.watermark(), (self.expression_errors)());
+        self.status.update(|status| {
+            status.expression_errors = errors;
+            status.lag = lag;
+            status.watermark = Some(watermark);
+            status.held_back_by = slowest;
+        });
+        let counter = self.metrics.expression_errors.with_label_values(&[&self.spec.name]);
+        counter.inc_by(errors.saturating_sub(counter.get()));
+        self.metrics.open_windows.with_label_values(&[&self.spec.name]).set(self.dataflow.open_windows() as i64);
+        self.bound_memory()
+    }
+
+    /// Near the limit: publishes early, then lets fast partitions wait. Beyond it: fails.
+    pub(super) fn bound_memory(&mut self) -> Result<()> {
+        let state = self.dataflow.state_bytes() as u64;
+        let mut buffers = self.buffered_bytes();
+        if buffers > self.memory_limit / 4 {
+            self.publish(true, self.clock.now())?;
+            buffers = self.buffered_bytes();
+        }
+        self.metrics.state_bytes.with_label_values(&[&self.spec.name]).set((state + buffers) as i64);
+        if state + buffers > self.memory_limit {
+            let message = format!(
+                "memory limit reached: {state} bytes of open windows and {buffers} bytes of unpublished output, expected at most {} in all; raise memory_limit or make windows smaller",
+                self.memory_limit
+            );
+            return Err(Error::resource(message).with("open_windows", self.dataflow.open_windows()));
+        }
+        self.align(state > self.memory_limit / 4)
+    }
+
+    fn buffered_bytes(&self) -> u64 {
+        let sinks = self.sinks.iter().chain(self.late.iter().flatten()).chain(&self.rejects);
+        sinks.map(|sink| sink.buffered_bytes() as u64).sum()
+    }
+
+    /// Pauses partitions that run ahead while memory is short, and lets them go on when it is not.
+    fn align(&mut self, short: bool) -> Result<()> {
+        let progress = self.inputs.iter().enumerate().flat_map(|(stream, input)| {
+            input.gate.watermarks().map(move |(partition, watermark)| Progress {
+                stream,
+                partition,
+                watermark,
+                at_end: input.is_at_end(partition),
+            })
+        });
+        let progress: Vec<_> = progress.collect();
+        let ahead: BTreeSet<_> = if short { align::ahead(&progress).into_iter().collect() } else { BTreeSet::new() };
+        for &(stream, partition) in self.paused.difference(&ahead) {
+            self.inputs[stream].source.resume(&[partition])?;
+        }
+        for &(stream, partition) in ahead.difference(&self.paused) {
+            tracing::debug!(
+                job = self.spec.name,
+                partition,
+                by = format_duration(Duration::from_micros(align::AHEAD as u64)),
+                "partition waits for slower ones"
+            );
+            self.inputs[stream].source.pause(&[partition])?;
+        }
+        self.paused = ahead;
+        Ok(())
+    }
+}
