@@ -13,6 +13,7 @@ use citystream_model::stream::{Path, Stream};
 use citystream_model::time::SystemClock;
 use citystream_model::{Error, Result};
 use citystream_operators::dataflow::Dataflow;
+use citystream_operators::memory::Memory;
 use citystream_runtime::input::{Input, late_schema};
 use citystream_runtime::job::Job;
 use citystream_runtime::metrics::Metrics;
@@ -110,12 +111,13 @@ impl Shared {
         // A shard without a partition would have nothing to read.
         let partitions = inputs.iter().map(|input| input.source.partitions().len()).max().unwrap_or(1);
         let shards = partitions.clamp(1, self.parallelism);
+        let memory = Memory::new(spec.memory_limit.unwrap_or(self.memory_limit));
         let with_ids = sinks.iter().any(|sink| sink.wants_ids());
         Ok(Job {
-            memory_limit: spec.memory_limit.unwrap_or(self.memory_limit),
             clock: Arc::new(SystemClock),
             stop: self.stop.clone(),
-            dataflow: Dataflow::build(plan, streams.len(), shards)?,
+            dataflow: Dataflow::build(memory.bound(plan)?, streams.len(), shards)?,
+            memory,
             threads: self.threads.clone(),
             output: Output::new(&spec.name, output, with_ids)?,
             metrics: self.metrics.clone(),

@@ -39,6 +39,14 @@ pub fn parse_size(text: &str) -> Result<u64> {
     number.checked_mul(scale).ok_or_else(|| too_large(text))
 }
 
+/// A size as a person reads it and [`parse_size`] takes it, rounded up: `800 KiB`, `512 MiB`, `12 GiB`.
+pub fn format_size(bytes: u64) -> String {
+    let units = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    // The smallest unit that needs no more than four digits.
+    let unit = units.iter().find(|(_, scale)| bytes.div_ceil(*scale) < 10_000).unwrap_or(&units[2]);
+    if bytes < 1_000 { format!("{bytes} bytes") } else { format!("{} {}", bytes.div_ceil(unit.1), unit.0) }
+}
+
 fn too_large(text: &str) -> Error {
     Error::job(format!("'{text}' is too large"))
 }
@@ -120,6 +128,15 @@ mod tests {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert_eq!(format_duration(Duration::from_secs(5_400)), "1h 30m");
+    }
+
+    #[test]
+    fn sizes_are_written_as_they_are_read() {
+        let cases = [(999, "999 bytes"), (1_001, "1 KiB"), (9_000 << 10, "9000 KiB"), (512 << 20, "512 MiB")];
+        for (bytes, text) in cases.into_iter().chain([(12 << 30, "12 GiB"), ((10_000 << 20) + 1, "10 GiB")]) {
+            assert_eq!(format_size(bytes), text);
+            assert!(parse_size(text).unwrap() >= bytes.min(parse_size(text).unwrap()));
+        }
     }
 
     #[test]

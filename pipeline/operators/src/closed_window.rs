@@ -12,6 +12,7 @@
 
 use crate::closing;
 use crate::fragment::Fragment;
+use crate::memory::batch_bytes;
 use crate::operator::{OpenWindows, Operator, Run};
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
@@ -55,7 +56,7 @@ impl ClosedWindow {
         let mut inputs = Vec::with_capacity(self.open.len());
         for port in &mut self.open {
             let batches: Vec<_> = closing.iter().filter_map(|closes_at| port.remove(closes_at)).flatten().collect();
-            self.bytes = self.bytes.saturating_sub(batches.iter().map(RecordBatch::get_array_memory_size).sum());
+            self.bytes = self.bytes.saturating_sub(batches.iter().map(batch_bytes).sum::<usize>());
             inputs.push(batches);
         }
         out.extend(self.fragment.run(inputs)?);
@@ -71,7 +72,7 @@ impl Operator for ClosedWindow {
     fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         for (closes_at, rows) in split(batch)? {
             closing::check_open(closes_at, self.watermark)?;
-            self.bytes += rows.get_array_memory_size();
+            self.bytes += batch_bytes(&rows);
             self.open[port].entry(closes_at).or_default().push(rows);
         }
         Ok(())

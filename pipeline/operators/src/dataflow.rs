@@ -15,8 +15,9 @@ use crate::operator::{OpenWindows, Operator, Run};
 use crate::plan::StreamPlan;
 use arrow::record_batch::RecordBatch;
 use citystream_model::Result;
-use citystream_model::time::Watermark;
+use citystream_model::time::{Micros, Watermark};
 use layout::{Exit, Layout};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 mod exchange;
@@ -94,7 +95,7 @@ impl Dataflow {
         for stage in &layout.stages {
             let exits: Arc<[Exit]> = stage.exits.clone().into();
             let shard = |number| {
-                let graph = Graph::build(&stage.blueprints, stage.entries.clone(), &plan.nodes, &plan.session)?;
+                let graph = Graph::build(&stage.blueprints, stage.entries.clone(), &plan)?;
                 let exits = Arc::clone(&exits);
                 Ok(Shard { number, shards, exits, graph, inbox: Vec::new(), outbox: Vec::new(), results: Vec::new() })
             };
@@ -210,6 +211,13 @@ impl Dataflow {
             operator.open_windows(&mut sizes[node].open_windows);
         }
         sizes
+    }
+
+    /// The watermarks that close windows by the clock, in order.
+    pub fn ends(&self) -> BTreeSet<Micros> {
+        let mut windows = OpenWindows::default();
+        self.operators().for_each(|(_, operator)| operator.open_windows(&mut windows));
+        windows.ends()
     }
 
     fn operators(&self) -> impl Iterator<Item = (usize, &dyn Operator)> {

@@ -1,13 +1,13 @@
 //! A piece of SQL that DataFusion runs over batches in hand.
 
-use crate::plan::FragmentPlan;
+use crate::plan::{FragmentPlan, StreamPlan};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_model::{Error, Result};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -114,19 +114,20 @@ impl PartitionStream for Feed {
 // === impl Fragment ===
 
 impl Fragment {
-    /// Plans `fragment` for execution.
+    /// Plans `fragment` of `plan` for execution.
     pub(crate) fn plan(
-        fragment: FragmentPlan,
-        session: &SessionState,
+        fragment: &FragmentPlan,
+        plan: &StreamPlan,
         executor: &Arc<tokio::runtime::Runtime>,
     ) -> Result<Self> {
-        let plan = executor
-            .block_on(session.query_planner().create_physical_plan(&fragment.plan, session))
+        let mut session = plan.session.clone();
+        let physical = executor
+            .block_on(session.query_planner().create_physical_plan(&fragment.plan, &session))
             .map_err(|error| Error::internal("physical plan of a fragment").caused_by(error))?;
         let inputs = Arc::new(Inputs::of(&fragment.feeds));
-        let mut session = session.clone();
         session.config_mut().set_extension(Arc::clone(&inputs));
-        Ok(Self { plan, inputs, task: session.task_ctx(), executor: Arc::clone(executor) })
+        let task = TaskContext::from(&session).with_runtime(Arc::clone(&plan.runtime));
+        Ok(Self { plan: physical, inputs, task: Arc::new(task), executor: Arc::clone(executor) })
     }
 
     /// Runs the fragment over `inputs`, one list of batches per feed; the result has no empty batch.

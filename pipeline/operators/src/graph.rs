@@ -4,12 +4,11 @@ use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
 use crate::operator::{OpenWindows, Operator, Run};
 use crate::pane::{Pane, Phase};
-use crate::plan::{FragmentPlan, NodeKind, PlanNode};
+use crate::plan::{FragmentPlan, NodeKind, StreamPlan};
 use crate::session::Session;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
-use datafusion::execution::SessionState;
 use std::sync::Arc;
 
 /// Operators that call one another; each stands behind its inputs.
@@ -56,19 +55,14 @@ struct Stateless {
 // === impl Graph ===
 
 impl Graph {
-    /// Builds the operators of `blueprints` out of the `nodes` of a plan.
-    pub(crate) fn build(
-        blueprints: &[Blueprint],
-        entries: Vec<Vec<Reader>>,
-        nodes: &[PlanNode],
-        session: &SessionState,
-    ) -> Result<Self> {
+    /// Builds the operators of `blueprints` out of the nodes of `plan`.
+    pub(crate) fn build(blueprints: &[Blueprint], entries: Vec<Vec<Reader>>, plan: &StreamPlan) -> Result<Self> {
         let executor = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| Error::resource("executor of a job").caused_by(error))?;
         let executor = Arc::new(executor);
         let build = |blueprint: &Blueprint| {
-            let operator = operator(nodes[blueprint.node].clone(), blueprint.phase, session, &executor)?;
+            let operator = operator(blueprint, plan, &executor)?;
             Ok(Running { node: blueprint.node, operator, reader: blueprint.reader })
         };
         let nodes = blueprints.iter().map(build).collect::<Result<_>>()?;
@@ -142,18 +136,18 @@ impl Graph {
 }
 
 fn operator(
-    node: PlanNode,
-    phase: Phase,
-    session: &SessionState,
+    blueprint: &Blueprint,
+    plan: &StreamPlan,
     executor: &Arc<tokio::runtime::Runtime>,
 ) -> Result<Box<dyn Operator>> {
+    let node = &plan.nodes[blueprint.node];
     let ports = node.inputs.len();
-    let plan = |fragment: FragmentPlan| Fragment::plan(fragment, session, executor);
-    Ok(match node.kind {
-        NodeKind::Stateless(fragment) => Box::new(Stateless { fragment: plan(fragment)?, ports }),
-        NodeKind::ClosedWindow { fragment, .. } => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
-        NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, phase, session)?),
-        NodeKind::Session(spec) => Box::new(Session::new(spec)?),
+    let fragment = |fragment: &FragmentPlan| Fragment::plan(fragment, plan, executor);
+    Ok(match &node.kind {
+        NodeKind::Stateless(spec) => Box::new(Stateless { fragment: fragment(spec)?, ports }),
+        NodeKind::ClosedWindow { fragment: spec, .. } => Box::new(ClosedWindow::new(fragment(spec)?, ports)),
+        NodeKind::Pane(spec) => Box::new(Pane::plan(spec, blueprint.phase, &plan.session)?),
+        NodeKind::Session(spec) => Box::new(Session::new(spec.clone())?),
     })
 }
 

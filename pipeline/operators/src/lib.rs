@@ -14,6 +14,7 @@ pub mod dataflow;
 pub mod fragment;
 mod graph;
 mod keys;
+pub mod memory;
 pub mod operator;
 mod pane;
 pub mod plan;

@@ -64,6 +64,11 @@ impl OpenWindows {
         self.sessions += count;
     }
 
+    /// The watermarks that close windows by the clock, in order.
+    pub fn ends(self) -> BTreeSet<Micros> {
+        self.ends
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.ends.len() + self.sessions

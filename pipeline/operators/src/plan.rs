@@ -5,6 +5,7 @@ use arrow::datatypes::SchemaRef;
 use citystream_functions::Overlap;
 use datafusion::common::DFSchemaRef;
 use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct StreamPlan {
     pub reads_headers: bool,
     /// Functions and settings with which fragments are planned; the same as the batch twin's.
     pub session: SessionState,
+    /// Where fragments get their memory.
+    pub runtime: Arc<RuntimeEnv>,
 }
 
 /// One operator with its inputs.

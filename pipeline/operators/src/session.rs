@@ -9,6 +9,7 @@
 //! It remembers the rows of open sessions and forgets them when the watermark reaches the session's end. A row that
 //! joins two sessions makes them one, so the sessions depend on the set of rows only.
 
+use crate::memory::batch_bytes;
 use crate::operator::{OpenWindows, Operator, Run};
 use crate::plan::SessionSpec;
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
@@ -106,7 +107,7 @@ impl Session {
             self.insert(key, at, (number, row));
         }
         self.next_batch += 1;
-        self.bytes += batch.get_array_memory_size();
+        self.bytes += batch_bytes(&batch);
         let live = batch.num_rows();
         self.batches.insert(number, Held { batch, live });
         Ok(())
@@ -178,7 +179,7 @@ impl Session {
         if let Some(held) = self.batches.get_mut(&number) {
             held.live -= 1;
             if held.live == 0 {
-                self.bytes = self.bytes.saturating_sub(held.batch.get_array_memory_size());
+                self.bytes = self.bytes.saturating_sub(batch_bytes(&held.batch));
                 self.batches.remove(&number);
             }
         }

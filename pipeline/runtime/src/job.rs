@@ -13,6 +13,7 @@ use citystream_model::job::JobSpec;
 use citystream_model::position::Partition;
 use citystream_model::time::{Clock, Micros, Watermark};
 use citystream_operators::dataflow::Dataflow;
+use citystream_operators::memory::Memory;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ mod work;
 
 /// Longest wait for records when nothing happens; also how late a stop or a heartbeat may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// State of so many bytes may give results that are too large to stand in memory at once.
+const MUCH: usize = 64 << 20;
 /// Time between two looks at lag and buffers.
 const REPORT_EVERY: Micros = 250_000;
 
@@ -31,8 +34,8 @@ pub struct Job {
     // PROPERTIES
     /// Its policies.
     pub spec: JobSpec,
-    /// Most bytes of state and buffers.
-    pub memory_limit: u64,
+    /// What state, buffers and closing windows may take.
+    pub memory: Arc<Memory>,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
     /// Set to end the job.
@@ -179,7 +182,20 @@ impl Job {
         self.inputs.iter().map(|input| input.gate.watermark()).min().unwrap_or(Watermark::NONE)
     }
 
+    /// Raises the watermark. Where windows hold much they close one after the other, so that the results of some are
+    /// written before those of the next are there.
     fn advance(&mut self, watermark: Watermark) -> Result<()> {
+        if watermark > self.dataflow.watermark() && self.dataflow.state_bytes() > MUCH {
+            for end in self.dataflow.ends() {
+                if end < watermark.0 {
+                    self.advance_to(Watermark(end))?;
+                }
+            }
+        }
+        self.advance_to(watermark)
+    }
+
+    fn advance_to(&mut self, watermark: Watermark) -> Result<()> {
         let rises = watermark > self.dataflow.watermark();
         let started = Instant::now();
         let results = self.dataflow.advance(watermark, &self.threads)?;

@@ -85,9 +85,10 @@ fn a_job_beyond_its_memory_fails_with_numbers_and_the_others_go_on() {
     done.says(&[
         "job 'large'",
         "memory limit reached",
-        "bytes of open windows",
-        "at most 16777216",
-        "raise memory_limit",
+        "expected at most 16 MiB",
+        "largest: aggregate",
+        "in 1 open windows",
+        "set memory_limit to more than",
     ]);
     assert_eq!(city.rows("large"), [""; 0]);
     assert_eq!(done.job("small")["sinks"]["parquet:small"]["rows"], 40_000);

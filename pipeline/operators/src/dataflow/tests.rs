@@ -42,7 +42,8 @@ fn text(nodes: Vec<PlanNode>, streams: usize, trusted: bool) -> Vec<String> {
     let session = SessionStateBuilder::new().with_default_features().build();
     let output = OutputSpec { schema: Arc::new(Schema::empty()), event_time: None, origin: None };
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
-    let plan = StreamPlan { nodes, output, reads_headers: false, session };
+    let runtime = Arc::clone(session.runtime_env());
+    let plan = StreamPlan { nodes, output, reads_headers: false, session, runtime };
     let layout = Layout::parallel(&plan, streams, trusted);
     let stage = |stage: &super::layout::Stage| {
         let reader = |reader: &Reader| match reader {

@@ -2,11 +2,14 @@
 
 use super::Job;
 use crate::align::{self, Progress};
-use citystream_model::duration::format_duration;
+use citystream_model::duration::{format_duration, format_size};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// How many operators are named when memory is short.
+const NAMED: usize = 3;
 
 impl Job {
     /// Looks at lag, watermarks and buffers; pauses what runs too far ahead; fails beyond the memory limit.
@@ -51,21 +54,36 @@ impl Job {
 
     /// Near the limit: publishes early, then lets fast partitions wait. Beyond it: fails.
     pub(super) fn bound_memory(&mut self) -> Result<()> {
-        let state = self.dataflow.state_bytes() as u64;
+        let (state, limit) = (self.dataflow.state_bytes() as u64, self.memory.limit());
         let mut buffers = self.buffered_bytes();
-        if buffers > self.memory_limit / 4 {
+        if buffers > limit / 4 {
             self.publish(true, self.clock.now())?;
             buffers = self.buffered_bytes();
         }
         self.metrics.state_bytes.with_label_values(&[&self.spec.name]).set((state + buffers) as i64);
-        if state + buffers > self.memory_limit {
-            let message = format!(
-                "memory limit reached: {state} bytes of open windows and {buffers} bytes of unpublished output, expected at most {} in all; raise memory_limit or make windows smaller",
-                self.memory_limit
-            );
-            return Err(Error::resource(message).with("open_windows", self.dataflow.open_windows()));
+        self.memory.hold((state + buffers) as usize);
+        if state + buffers > limit {
+            return Err(self.too_large(state, buffers));
         }
-        self.align(state > self.memory_limit / 4)
+        self.align(state > limit / 4)
+    }
+
+    /// Says what takes the memory, and how much would be needed to go on.
+    fn too_large(&self, state: u64, buffers: u64) -> Error {
+        let mut operators = self.dataflow.state();
+        operators.sort_by_key(|operator| std::cmp::Reverse(operator.bytes));
+        let largest = operators.iter().take(NAMED).filter(|operator| operator.bytes > 0).map(|operator| {
+            let windows = operator.open_windows.count();
+            format!("{} {} in {windows} open windows", operator.name, format_size(operator.bytes as u64))
+        });
+        let largest = largest.chain((buffers > 0).then(|| format!("unpublished output {}", format_size(buffers))));
+        Error::resource(format!(
+            "memory limit reached: found {}, expected at most {}; largest: {}; set memory_limit to more than {}, or make windows smaller",
+            format_size(state + buffers),
+            format_size(self.memory.limit()),
+            largest.collect::<Vec<_>>().join(", "),
+            format_size(state + buffers),
+        ))
     }
 
     fn buffered_bytes(&self) -> u64 {

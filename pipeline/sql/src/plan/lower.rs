@@ -54,7 +54,8 @@ pub(crate) fn lower(
     output.schema = Arc::new(plan.schema().as_arrow().clone());
     let reads_headers = lowering.reads_headers;
     route::assign(&mut lowering.nodes, streams);
-    Ok(StreamPlan { nodes: lowering.nodes, output, reads_headers, session: session.clone() })
+    let runtime = Arc::clone(session.runtime_env());
+    Ok(StreamPlan { nodes: lowering.nodes, output, reads_headers, session: session.clone(), runtime })
 }
 
 // === impl Lowering ===
