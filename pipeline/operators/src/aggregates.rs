@@ -54,7 +54,7 @@ enum Places {
 }
 
 /// States of many groups that are not added to any more.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sealed {
     /// Key numbers.
     pub(crate) numbers: Vec<u32>,

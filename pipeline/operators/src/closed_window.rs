@@ -13,12 +13,13 @@
 use crate::closing;
 use crate::fragment::Fragment;
 use crate::memory::batch_bytes;
-use crate::operator::{OpenWindows, Operator, Run};
+use crate::operator::{MOST_PARTS, OpenWindows, Operator};
 use arrow::array::UInt32Array;
-use arrow::compute::take_record_batch;
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
+use citystream_state::run::{Run, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows are run together until they hold this many rows: one run costs a fraction of a millisecond whatever it reads.
@@ -31,7 +32,9 @@ pub(crate) struct ClosedWindow {
     fragment: Fragment,
     // STATES
     /// Per port: rows by the watermark that closes them, microseconds.
-    open: Vec<BTreeMap<i64, Vec<RecordBatch>>>,
+    open: Vec<BTreeMap<i64, Held>>,
+    /// Checkpoints since the last one with the whole state.
+    parts: u32,
     /// Newest watermark.
     watermark: Watermark,
     // METRICS
@@ -39,11 +42,20 @@ pub(crate) struct ClosedWindow {
     bytes: usize,
 }
 
+/// Rows of one window.
+#[derive(Debug, Default)]
+struct Held {
+    batches: Vec<RecordBatch>,
+    /// How many of the batches stand in a checkpoint.
+    saved: usize,
+}
+
 // === impl ClosedWindow ===
 
 impl ClosedWindow {
     pub(crate) fn new(fragment: Fragment, ports: usize) -> Self {
-        Self { fragment, open: vec![BTreeMap::new(); ports], watermark: Watermark::NONE, bytes: 0 }
+        let open = (0..ports).map(|_| BTreeMap::new()).collect();
+        Self { fragment, open, parts: 0, watermark: Watermark::NONE, bytes: 0 }
     }
 
     /// Closing times up to the watermark, in ascending order.
@@ -55,7 +67,8 @@ impl ClosedWindow {
     fn run(&mut self, closing: &[i64], out: &mut Vec<RecordBatch>) -> Result<()> {
         let mut inputs = Vec::with_capacity(self.open.len());
         for port in &mut self.open {
-            let batches: Vec<_> = closing.iter().filter_map(|closes_at| port.remove(closes_at)).flatten().collect();
+            let held = closing.iter().filter_map(|closes_at| port.remove(closes_at));
+            let batches: Vec<_> = held.flat_map(|held| held.batches).collect();
             self.bytes = self.bytes.saturating_sub(batches.iter().map(batch_bytes).sum::<usize>());
             inputs.push(batches);
         }
@@ -64,7 +77,8 @@ impl ClosedWindow {
     }
 
     fn rows(&self, closes_at: i64) -> usize {
-        self.open.iter().filter_map(|port| port.get(&closes_at)).flatten().map(RecordBatch::num_rows).sum()
+        let held = self.open.iter().filter_map(|port| port.get(&closes_at));
+        held.flat_map(|held| &held.batches).map(RecordBatch::num_rows).sum()
     }
 }
 
@@ -73,7 +87,7 @@ impl Operator for ClosedWindow {
         for (closes_at, rows) in split(batch)? {
             closing::check_open(closes_at, self.watermark)?;
             self.bytes += batch_bytes(&rows);
-            self.open[port].entry(closes_at).or_default().push(rows);
+            self.open[port].entry(closes_at).or_default().batches.push(rows);
         }
         Ok(())
     }
@@ -96,21 +110,38 @@ impl Operator for ClosedWindow {
         Ok(())
     }
 
-    fn seal(&mut self) -> Result<Vec<Run>> {
-        self.bytes = 0;
+    fn seal(&mut self, whole: bool) -> Result<Snapshot> {
+        let is_whole = whole || self.parts >= MOST_PARTS;
+        self.parts = if is_whole { 0 } else { self.parts + 1 };
         let mut runs = Vec::new();
         for (port, windows) in self.open.iter_mut().enumerate() {
-            for (closes_at, batches) in std::mem::take(windows) {
-                let rows = batches.into_iter().map(|batch| closing::put(batch, closes_at));
-                runs.extend(rows.map(|batch| Ok(Run { port, batch: batch? })).collect::<Result<Vec<_>>>()?);
+            let mut rows = Vec::new();
+            for (closes_at, held) in windows {
+                let from = if is_whole { 0 } else { held.saved };
+                for batch in &held.batches[from..] {
+                    rows.push(closing::put(batch.clone(), *closes_at)?);
+                }
+                held.saved = held.batches.len();
+            }
+            if let Some(first) = rows.first() {
+                let batch = concat_batches(&first.schema(), &rows);
+                let batch = batch.map_err(|error| Error::internal("rows of a checkpoint").caused_by(error))?;
+                runs.push(Run { port, batch });
             }
         }
-        Ok(runs)
+        Ok(Snapshot { is_whole, runs })
     }
 
-    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()> {
+    fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        self.on_batch(run.port, run.batch, &mut Vec::new())
+        // What is restored stands in no checkpoint of this operator yet.
+        self.parts = MOST_PARTS;
+        for run in runs {
+            if let Some(rows) = closing::still_open(&run.batch, watermark)? {
+                self.on_batch(run.port, rows, &mut Vec::new())?;
+            }
+        }
+        Ok(())
     }
 
     fn state_bytes(&self) -> usize {

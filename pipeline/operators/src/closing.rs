@@ -1,7 +1,8 @@
 //! The column that says of each row at which watermark its window closes.
 
 use crate::plan::CLOSES_AT;
-use arrow::array::{Array, AsArray, Int64Array};
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark, format_time};
@@ -24,6 +25,17 @@ pub(crate) fn put(batch: RecordBatch, closes_at: Micros) -> Result<RecordBatch> 
     columns.push(Arc::new(Int64Array::from_value(closes_at, rows)));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
         .map_err(|error| Error::internal("rows of a window").caused_by(error))
+}
+
+/// Rows whose windows have not closed at `watermark`; `None` if there are none.
+pub(crate) fn still_open(batch: &RecordBatch, watermark: Watermark) -> Result<Option<RecordBatch>> {
+    let closes_at = take(&mut batch.clone())?;
+    let open: BooleanArray = closes_at.values().iter().map(|closes_at| Some(*closes_at > watermark.0)).collect();
+    if open.true_count() == 0 {
+        return Ok(None);
+    }
+    let rows = filter_record_batch(batch, &open);
+    rows.map(Some).map_err(|error| Error::internal("rows of a checkpoint").caused_by(error))
 }
 
 /// Numbers of the rows by the time at which they close; `None` for rows that all close with the first, and for no rows.

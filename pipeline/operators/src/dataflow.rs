@@ -11,13 +11,14 @@
 //! has all rows that lie below the watermark before it learns of it. One watermark serves all shards.
 
 use crate::graph::{Graph, Left};
-use crate::operator::{OpenWindows, Operator, Run};
-use crate::plan::StreamPlan;
+use crate::operator::{OpenWindows, Operator};
+use crate::plan::{PlanNode, Route, StreamPlan};
 use arrow::record_batch::RecordBatch;
-use citystream_model::Result;
 use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Error, Result};
+use citystream_state::run::{Owner, Run, Snapshot};
 use layout::{Exit, Layout};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod exchange;
@@ -31,6 +32,8 @@ pub struct Dataflow {
     plan: StreamPlan,
     layout: Layout,
     streams: usize,
+    /// True while some exchange is left out because records of one key stand in one partition.
+    trusts_record_key: bool,
     // STATES
     /// Per stage, its shards.
     stages: Vec<Vec<Shard>>,
@@ -101,7 +104,7 @@ impl Dataflow {
             };
             stages.push((0..shards).map(shard).collect::<Result<_>>()?);
         }
-        Ok(Self { plan, layout, streams, stages, watermark: Watermark::NONE })
+        Ok(Self { plan, layout, streams, trusts_record_key: false, stages, watermark: Watermark::NONE })
     }
 
     /// The shards that rows of streams are given to: those of one partition always to the same.
@@ -151,40 +154,101 @@ impl Dataflow {
     /// As [`crate::operator::Operator::seal`].
     pub fn repartition(&mut self) -> Result<()> {
         let shards = self.entries().len();
-        if shards <= 1 || !self.goes_by_record_key() {
+        if shards <= 1 || !self.trusts_record_key {
             return Ok(());
         }
-        let mut runs = Vec::new();
+        let sealed = self.seal(true)?.into_iter();
+        let runs = sealed.flat_map(|(owner, snapshot)| snapshot.runs.into_iter().map(move |run| (owner, run)));
+        *self = Self::with_exchanges(self.plan.clone(), self.streams, shards, runs.collect(), self.watermark)?;
+        Ok(())
+    }
+
+    /// What each operator gives for a checkpoint: its whole state if `whole`, else what came since the last one.
+    ///
+    /// # Errors
+    /// As [`crate::operator::Operator::seal`].
+    pub fn seal(&mut self, whole: bool) -> Result<Vec<(Owner, Snapshot)>> {
+        let mut sealed = Vec::new();
+        for (stage, shards) in self.stages.iter_mut().enumerate() {
+            for shard in shards {
+                let of = |operator| Owner { operator, stage, shard: shard.number };
+                sealed.extend(shard.graph.seal(whole)?.into_iter().map(|(node, snapshot)| (of(node), snapshot)));
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// How the work is laid out: state that goes by the record's key fits no other layout without an exchange.
+    pub fn layout(&self) -> String {
+        let by = if self.trusts_record_key { ", by the record's key where that serves" } else { "" };
+        format!("{} shards{by}", self.shards())
+    }
+
+    /// Goes on with the state of a job that was laid out as `layout` says when it knew `watermark`: all runs that its
+    /// newest checkpoint needs. `layout` is `None` when a stream has other partitions than then.
+    ///
+    /// # Errors
+    /// As [`Self::build`] and [`crate::operator::Operator::restore`].
+    pub fn resume(
+        plan: StreamPlan,
+        streams: usize,
+        shards: usize,
+        layout: Option<&str>,
+        runs: Vec<(Owner, Run)>,
+        watermark: Watermark,
+    ) -> Result<Self> {
+        let mut fresh = Self::build(plan, streams, shards)?;
+        if layout != Some(fresh.layout().as_str()) && shards > 1 {
+            return Self::with_exchanges(fresh.plan, streams, shards, runs, watermark);
+        }
+        let same = layout == Some(fresh.layout().as_str());
+        fresh.restore(runs, watermark, same)?;
+        Ok(fresh)
+    }
+
+    /// A dataflow that leaves no exchange out.
+    fn with_exchanges(
+        plan: StreamPlan,
+        streams: usize,
+        shards: usize,
+        runs: Vec<(Owner, Run)>,
+        watermark: Watermark,
+    ) -> Result<Self> {
+        let layout = Layout::parallel(&plan, streams, false);
+        let mut fresh = Self::of_layout(plan, layout, streams, shards)?;
+        fresh.trusts_record_key = false;
+        fresh.restore(runs, watermark, false)?;
+        Ok(fresh)
+    }
+
+    /// Gives runs to the operators that they belong to: those that sealed them if the layout is the `same`, else those
+    /// of the shards that their keys go to.
+    fn restore(&mut self, runs: Vec<(Owner, Run)>, watermark: Watermark, same: bool) -> Result<()> {
         for shard in self.stages.iter_mut().flatten() {
-            runs.extend(shard.graph.seal()?);
+            shard.graph.advance(watermark, &mut Left::new())?;
         }
-        let layout = Layout::parallel(&self.plan, self.streams, false);
-        let mut next = Self::of_layout(self.plan.clone(), layout, self.streams, shards)?;
-        for shard in next.stages.iter_mut().flatten() {
-            let mut left = Left::new();
-            shard.graph.advance(self.watermark, &mut left)?;
+        self.watermark = watermark;
+        let mut parts: BTreeMap<(usize, usize, usize), Vec<Run>> = BTreeMap::new();
+        for (owner, run) in runs {
+            if same {
+                let graph = self.stages.get(owner.stage).and_then(|shards| Some(&shards.get(owner.shard)?.graph));
+                let at = graph.and_then(|graph| graph.place_of(owner.operator));
+                let at = at.ok_or_else(|| Error::internal("a checkpoint of another layout"))?;
+                parts.entry((owner.stage, owner.shard, at)).or_default().push(run);
+                continue;
+            }
+            let home = self.layout.owners.get(owner.operator).cloned();
+            let home = home.ok_or_else(|| Error::internal("a checkpoint of another plan"))?;
+            let by = home.by.get(if home.by.len() > 1 { run.port } else { 0 });
+            let by = by.ok_or_else(|| Error::internal("a checkpoint of another plan"))?;
+            for (shard, batch) in by.split(run.batch, 0, self.stages[home.stage].len())? {
+                parts.entry((home.stage, shard, home.at)).or_default().push(Run { port: run.port, batch });
+            }
         }
-        next.watermark = self.watermark;
-        runs.into_iter().try_for_each(|(node, run)| next.restore(node, run))?;
-        *self = next;
+        for ((stage, shard, at), runs) in parts {
+            self.stages[stage][shard].graph.restore(at, runs, watermark)?;
+        }
         Ok(())
-    }
-
-    /// Gives a run to the shards that its rows belong to.
-    fn restore(&mut self, node: usize, run: Run) -> Result<()> {
-        let owner = self.layout.owners[node].clone();
-        let shards = self.stages[owner.stage].len();
-        for (shard, batch) in owner.by[run.port].split(run.batch, 0, shards)? {
-            let graph = &mut self.stages[owner.stage][shard].graph;
-            graph.restore(owner.at, Run { port: run.port, batch }, self.watermark)?;
-        }
-        Ok(())
-    }
-
-    /// True when some exchange is left out because records of one key stand in one partition.
-    fn goes_by_record_key(&self) -> bool {
-        use crate::plan::Route;
-        self.plan.nodes.iter().any(|node| matches!(node.route, Route::Keys { by_record_key: true, .. }))
     }
 
     /// Number of shards.
@@ -199,7 +263,7 @@ impl Dataflow {
 
     /// What each operator of the plan holds.
     pub fn state(&self) -> Vec<StateSize> {
-        let size = |(node, plan): (usize, &crate::plan::PlanNode)| StateSize {
+        let size = |(node, plan): (usize, &PlanNode)| StateSize {
             name: plan.name.clone(),
             node,
             bytes: 0,

@@ -2,13 +2,14 @@
 
 use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
-use crate::operator::{OpenWindows, Operator, Run};
+use crate::operator::{OpenWindows, Operator};
 use crate::pane::{Pane, Phase};
 use crate::plan::{FragmentPlan, NodeKind, StreamPlan};
 use crate::session::Session;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
+use citystream_state::run::{Run, Snapshot};
 use std::sync::Arc;
 
 /// Operators that call one another; each stands behind its inputs.
@@ -96,18 +97,19 @@ impl Graph {
         self.watermark
     }
 
-    /// Takes the state of all operators out, each run with the node of the plan that it belongs to.
-    pub(crate) fn seal(&mut self) -> Result<Vec<(usize, Run)>> {
-        let mut runs = Vec::new();
-        for running in &mut self.nodes {
-            runs.extend(running.operator.seal()?.into_iter().map(|run| (running.node, run)));
-        }
-        Ok(runs)
+    /// What each operator gives for a checkpoint, with the node of the plan that it belongs to.
+    pub(crate) fn seal(&mut self, whole: bool) -> Result<Vec<(usize, Snapshot)>> {
+        self.nodes.iter_mut().map(|running| Ok((running.node, running.operator.seal(whole)?))).collect()
     }
 
-    /// Gives a run to the operator at `at`.
-    pub(crate) fn restore(&mut self, at: usize, run: Run, watermark: Watermark) -> Result<()> {
-        self.nodes[at].operator.restore(run, watermark)
+    /// Gives the operator at `at` its runs.
+    pub(crate) fn restore(&mut self, at: usize, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
+        self.nodes[at].operator.restore(runs, watermark)
+    }
+
+    /// Where the operator of a node stands, if it is here.
+    pub(crate) fn place_of(&self, node: usize) -> Option<usize> {
+        self.nodes.iter().position(|running| running.node == node)
     }
 
     /// The operators, each with the node of the plan that it belongs to.
@@ -165,11 +167,11 @@ impl Operator for Stateless {
         Ok(())
     }
 
-    fn seal(&mut self) -> Result<Vec<Run>> {
-        Ok(Vec::new())
+    fn seal(&mut self, _: bool) -> Result<Snapshot> {
+        Ok(Snapshot { is_whole: true, runs: Vec::new() })
     }
 
-    fn restore(&mut self, _: Run, _: Watermark) -> Result<()> {
+    fn restore(&mut self, _: Vec<Run>, _: Watermark) -> Result<()> {
         Err(Error::internal("a row by row operator has no state"))
     }
 

@@ -3,6 +3,7 @@
 use arrow::record_batch::RecordBatch;
 use citystream_model::Result;
 use citystream_model::time::{Micros, Watermark};
+use citystream_state::run::{Run, Snapshot};
 use std::collections::BTreeSet;
 
 /// One node of the dataflow: synchronous, single-threaded, without clock or I/O.
@@ -22,18 +23,20 @@ pub trait Operator: Send {
     /// As [`Operator::on_batch`].
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()>;
 
-    /// Takes the whole state out, as runs that [`Operator::restore`] of an operator of the same plan understands. What
-    /// the operator knows after that is its watermark only.
+    /// Gives the state as immutable runs that [`Operator::restore`] of an operator of the same plan understands: the whole
+    /// of it if `whole`, or if the operator finds that better, else what came since the last call. The state stays where
+    /// it is; what is given is not copied again later.
     ///
     /// # Errors
     /// As [`Operator::on_batch`].
-    fn seal(&mut self) -> Result<Vec<Run>>;
+    fn seal(&mut self, whole: bool) -> Result<Snapshot>;
 
-    /// Takes in a run that an operator of the same plan has sealed at `watermark`, on this shard or another one.
+    /// Goes on with the state of operators of the same plan that knew `watermark`, on this shard or others: all of their
+    /// runs that the newest checkpoint needs. Rows of windows that had closed by then are left out.
     ///
     /// # Errors
     /// As [`Operator::on_batch`].
-    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()>;
+    fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()>;
 
     /// Bytes of the state.
     fn state_bytes(&self) -> usize;
@@ -41,6 +44,10 @@ pub trait Operator: Send {
     /// Adds the windows that hold rows and have not closed.
     fn open_windows(&self, windows: &mut OpenWindows);
 }
+
+/// After so many checkpoints with what came since the last one, an operator gives its whole state: reading it back costs no
+/// more than so many runs, and old ones can go.
+pub const MOST_PARTS: u32 = 16;
 
 /// Windows that hold rows and have not closed, in operators that may share them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,13 +80,4 @@ impl OpenWindows {
     pub fn count(&self) -> usize {
         self.ends.len() + self.sessions
     }
-}
-
-/// A part of an operator's state, as rows: what one shard has of several keys.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// Input that the rows came from; 0 for states that aggregates made of rows.
-    pub port: usize,
-    /// The rows; which columns, is the operator's.
-    pub batch: RecordBatch,
 }

@@ -12,10 +12,10 @@
 //! a pane when the last window over it has closed. Its work is in two phases where several shards read one stream: each
 //! shard puts out states of closed panes (`Partial`), one operator per share of the keys puts them together (`Final`).
 
-use crate::aggregates::{Aggregates, Arguments, Groups, failed};
+use crate::aggregates::{Aggregates, Arguments, Sealed, failed};
 use crate::closing;
 use crate::keys::KeyDict;
-use crate::operator::{OpenWindows, Operator, Run};
+use crate::operator::{MOST_PARTS, OpenWindows, Operator};
 use crate::plan::{KeyRole, PaneSpec};
 use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::concat_batches;
@@ -24,14 +24,17 @@ use arrow::record_batch::RecordBatch;
 use citystream_functions::{Overlap, Window};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
+use citystream_state::run::{Run, Snapshot};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use open::Open;
 use ring::Ring;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod open;
 mod ring;
 mod states;
 #[cfg(test)]
@@ -71,6 +74,10 @@ pub(crate) struct Pane {
     /// Panes that rows may still come for, by the watermark that closes them.
     open: BTreeMap<Micros, Open>,
     ring: Ring,
+    /// Parts of closed panes in the ring that no checkpoint has, by the watermark that closed them.
+    fresh: Vec<(Micros, Sealed)>,
+    /// Checkpoints since the last one with the whole state.
+    parts: u32,
     /// The window after the last one that was put out.
     next: Option<Window>,
     watermark: Watermark,
@@ -78,13 +85,6 @@ pub(crate) struct Pane {
     /// Bytes of open panes.
     open_bytes: usize,
     ring_bytes: usize,
-}
-
-struct Open {
-    groups: Groups,
-    /// Values of the keys that all rows share.
-    shared: Vec<ScalarValue>,
-    bytes: usize,
 }
 
 /// One batch, taken apart.
@@ -124,6 +124,8 @@ impl Pane {
             aggregates,
             open: BTreeMap::new(),
             ring: Ring::default(),
+            fresh: Vec::new(),
+            parts: 0,
             next: None,
             watermark: Watermark::NONE,
             open_bytes: 0,
@@ -162,31 +164,30 @@ impl Pane {
             let first = rows.map_or(0, |rows| rows.value(0) as usize);
             let shared = input.shared.iter().map(|column| ScalarValue::try_from_array(column, first));
             let shared = shared.collect::<Result<_, _>>().map_err(failed)?;
-            self.open.insert(closes_at, Open { groups: self.aggregates.groups()?, shared, bytes: 0 });
+            self.open.insert(closes_at, Open::new(self.aggregates.groups()?, shared));
         }
         let Some(pane) = self.open.get_mut(&closes_at) else { return Ok(()) };
-        let known = pane.groups.numbers().len();
+        let known = pane.live.numbers().len();
         let places = match rows {
-            None => pane.groups.place(numbers, self.dict.len()),
+            None => pane.live.place(numbers, self.dict.len()),
             Some(rows) => {
                 let some: Vec<usize> = rows.values().iter().map(|row| numbers[*row as usize]).collect();
-                pane.groups.place(&some, self.dict.len())
+                pane.live.place(&some, self.dict.len())
             }
         };
-        self.dict.hold(&pane.groups.numbers()[known..]);
+        self.dict.hold(&pane.live.numbers()[known..]);
         match (&input.values, rows) {
-            (Values::Rows(values), None) => pane.groups.update(values, &places)?,
-            (Values::Rows(values), Some(rows)) => pane.groups.update(&values.of_rows(rows)?, &places)?,
-            (Values::States(states), None) => pane.groups.merge(&self.aggregates, states, &places)?,
+            (Values::Rows(values), None) => pane.live.update(values, &places)?,
+            (Values::Rows(values), Some(rows)) => pane.live.update(&values.of_rows(rows)?, &places)?,
+            (Values::States(states), None) => pane.live.merge(&self.aggregates, states, &places)?,
             (Values::States(states), Some(rows)) => {
                 let states = states.iter().map(|column| arrow::compute::take(column, rows, None));
                 let states = states.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
-                pane.groups.merge(&self.aggregates, &states, &places)?;
+                pane.live.merge(&self.aggregates, &states, &places)?;
             }
         }
-        let bytes = pane.groups.bytes();
-        self.open_bytes = self.open_bytes - pane.bytes + bytes;
-        pane.bytes = bytes;
+        self.open_bytes -= pane.bytes;
+        self.open_bytes += pane.count();
         Ok(())
     }
 
@@ -195,7 +196,7 @@ impl Pane {
         let first = self.open.first_entry().filter(|pane| *pane.key() <= time)?;
         let (closes_at, pane) = first.remove_entry();
         self.open_bytes -= pane.bytes;
-        self.dict.release(pane.groups.numbers());
+        pane.release(&mut self.dict);
         Some((closes_at, pane))
     }
 
@@ -230,13 +231,19 @@ impl Pane {
     /// Puts out every pane that closes at or before the watermark.
     fn close_panes(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
         while let Some((closes_at, mut pane)) = self.close(self.watermark.0) {
-            out.push(if self.phase == Phase::Partial {
-                let states = pane.groups.seal()?;
-                self.state_rows(&states, &pane.shared, closes_at)?
-            } else {
-                let values = pane.groups.results()?;
-                self.rows(pane.groups.numbers(), &pane.shared, None, values)?
-            });
+            if self.phase == Phase::Partial {
+                pane.seal_live(&self.aggregates)?;
+                for part in &pane.sealed {
+                    let rows = self.state_rows(part, &pane.shared, closes_at)?;
+                    out.push(rows);
+                }
+                continue;
+            }
+            let shared = std::mem::take(&mut pane.shared);
+            let mut groups = pane.total(&self.aggregates, &self.dict)?;
+            let values = groups.results()?;
+            let rows = self.rows(groups.numbers(), &shared, None, values)?;
+            out.push(rows);
         }
         Ok(())
     }
@@ -254,7 +261,8 @@ impl Pane {
                 break;
             }
             while let Some((closes_at, closed)) = self.close(window.end) {
-                self.ring.push(closes_at - pane, closed.groups.seal()?, &self.aggregates, &mut self.dict)?;
+                let pane_states = self.ring_pane(closes_at, closed)?;
+                self.ring.push(closes_at - pane, pane_states, &self.aggregates, &mut self.dict)?;
             }
             self.ring.drop_before(window.start, &self.aggregates, &mut self.dict)?;
             if let Some(mut groups) = self.ring.total(&self.aggregates, &self.dict)? {
@@ -273,7 +281,8 @@ impl Pane {
     fn sweep(&mut self) -> Result<()> {
         if let Some(moved) = self.dict.sweep()? {
             let keys = self.dict.len();
-            self.open.values_mut().for_each(|pane| pane.groups.renumber(&moved, keys));
+            self.open.values_mut().for_each(|pane| pane.renumber(&moved, keys));
+            self.fresh.iter_mut().for_each(|(_, part)| part.renumber(&moved));
             self.ring.renumber(&moved);
         }
         Ok(())
@@ -298,29 +307,29 @@ impl Operator for Pane {
             None => self.close_panes(&mut results)?,
         }
         if !results.is_empty() {
+            self.forget_fresh();
             self.ring_bytes = self.ring.bytes();
             self.sweep()?;
         }
         gather(&results, out)
     }
 
-    fn seal(&mut self) -> Result<Vec<Run>> {
-        let mut runs = Vec::new();
-        for (closes_at, states) in self.closed_panes() {
-            runs.push(Run { port: 0, batch: self.state_rows(&states, &[], closes_at)? });
-        }
-        while let Some((closes_at, pane)) = self.close(Micros::MAX) {
-            let (shared, states) = (pane.shared, pane.groups.seal()?);
-            runs.push(Run { port: 0, batch: self.state_rows(&states, &shared, closes_at)? });
-        }
-        Ok(runs)
+    fn seal(&mut self, whole: bool) -> Result<Snapshot> {
+        let is_whole = whole || self.parts >= MOST_PARTS;
+        self.parts = if is_whole { 0 } else { self.parts + 1 };
+        let runs = self.parts_of_state(is_whole)?;
+        Ok(Snapshot { is_whole, runs })
     }
 
-    fn restore(&mut self, mut run: Run, watermark: Watermark) -> Result<()> {
+    fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.resume_at(watermark);
-        let closes_at = closing::take(&mut run.batch)?;
-        let input = self.states(&run.batch);
-        self.take(&input, closes_at.values())
+        for run in runs {
+            let Some(mut batch) = self.needed(run, watermark)? else { continue };
+            let closes_at = closing::take(&mut batch)?;
+            let input = self.states(&batch);
+            self.take(&input, closes_at.values())?;
+        }
+        Ok(())
     }
 
     fn state_bytes(&self) -> usize {

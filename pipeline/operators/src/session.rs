@@ -10,7 +10,7 @@
 //! joins two sessions makes them one, so the sessions depend on the set of rows only.
 
 use crate::memory::batch_bytes;
-use crate::operator::{OpenWindows, Operator, Run};
+use crate::operator::{MOST_PARTS, OpenWindows, Operator};
 use crate::plan::SessionSpec;
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
@@ -18,6 +18,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
+use citystream_state::run::{Run, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     /// Batches that hold rows of open sessions, by number.
     batches: HashMap<usize, Held>,
     next_batch: usize,
+    /// Checkpoints since the last one with the whole state.
+    parts: u32,
     watermark: Watermark,
     // METRICS
     bytes: usize,
@@ -64,6 +67,8 @@ struct Held {
     batch: RecordBatch,
     /// Rows that are still in open sessions.
     live: usize,
+    /// True once it stands in a checkpoint.
+    is_saved: bool,
 }
 
 // === impl Session ===
@@ -82,6 +87,7 @@ impl Session {
             ends: BTreeSet::new(),
             batches: HashMap::new(),
             next_batch: 0,
+            parts: 0,
             watermark: Watermark::NONE,
             bytes: 0,
         })
@@ -109,8 +115,51 @@ impl Session {
         self.next_batch += 1;
         self.bytes += batch_bytes(&batch);
         let live = batch.num_rows();
-        self.batches.insert(number, Held { batch, live });
+        self.batches.insert(number, Held { batch, live, is_saved: false });
         Ok(())
+    }
+
+    /// Takes out the sessions that end at or before the watermark.
+    fn take_closed(&mut self) -> Vec<Closed> {
+        let mut closed = Vec::new();
+        while let Some((end, key, start)) = self.ends.pop_first() {
+            if end > self.watermark.0 {
+                self.ends.insert((end, key, start));
+                break;
+            }
+            let Some(sessions) = self.keys.get_mut(&key) else { continue };
+            if let Some(open) = sessions.remove(&start) {
+                closed.push(Closed { start, end, rows: open.rows });
+            }
+            if sessions.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+        closed
+    }
+
+    /// Gives back the rows of `closed` sessions.
+    fn forget(&mut self, closed: &[Closed]) {
+        closed.iter().flat_map(|session| &session.rows).for_each(|place| self.release(place.0));
+    }
+
+    /// Batches that stand in no checkpoint; rows of sessions that have ended since are among them.
+    fn fresh_batches(&self) -> Vec<Run> {
+        let fresh = self.batches.values().filter(|held| !held.is_saved);
+        fresh.map(|held| Run { port: 0, batch: held.batch.clone() }).collect()
+    }
+
+    /// Rows of all open sessions.
+    fn open_rows(&self) -> Result<Vec<Run>> {
+        let index: HashMap<usize, usize> = self.batches.keys().enumerate().map(|(at, number)| (*number, at)).collect();
+        let held: Vec<&RecordBatch> = self.batches.values().map(|held| &held.batch).collect();
+        let open = self.keys.values().flat_map(BTreeMap::values).flat_map(|open| &open.rows);
+        let rows: Vec<Place> = open.filter_map(|(number, row)| index.get(number).map(|at| (*at, *row))).collect();
+        let runs = rows.chunks(ROWS_PER_BATCH).map(|rows| {
+            let batch = interleave_record_batch(&held, rows).map_err(failed)?;
+            Ok(Run { port: 0, batch })
+        });
+        runs.collect()
     }
 
     /// Puts a row at `at` into the sessions of its key, joining those that it bridges.
@@ -139,8 +188,8 @@ impl Session {
         sessions.insert(first, merged);
     }
 
-    /// Puts out the rows of `closed` sessions and forgets them.
-    fn emit(&mut self, closed: &[Closed], out: &mut Vec<RecordBatch>) -> Result<()> {
+    /// Puts out the rows of `closed` sessions.
+    fn emit(&self, closed: &[Closed], out: &mut Vec<RecordBatch>) -> Result<()> {
         let places = || closed.iter().flat_map(|session| &session.rows);
         let numbers: BTreeSet<usize> = places().map(|place| place.0).collect();
         let held: BTreeMap<usize, RecordBatch> = numbers
@@ -157,7 +206,6 @@ impl Session {
         for rows in rows.chunks(ROWS_PER_BATCH) {
             out.push(self.batch(rows, &held)?);
         }
-        places().map(|place| place.0).for_each(|number| self.release(number));
         Ok(())
     }
 
@@ -199,42 +247,35 @@ impl Operator for Session {
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        let mut closed = Vec::new();
-        while let Some((end, _, _)) = self.ends.first() {
-            if *end > self.watermark.0 {
-                break;
-            }
-            let Some((end, key, start)) = self.ends.pop_first() else { break };
-            let Some(sessions) = self.keys.get_mut(&key) else { continue };
-            if let Some(open) = sessions.remove(&start) {
-                closed.push(Closed { start, end, rows: open.rows });
-            }
-            if sessions.is_empty() {
-                self.keys.remove(&key);
-            }
+        let closed = self.take_closed();
+        if closed.is_empty() {
+            return Ok(());
         }
-        if closed.is_empty() { Ok(()) } else { self.emit(&closed, out) }
+        self.emit(&closed, out)?;
+        self.forget(&closed);
+        Ok(())
     }
 
-    fn seal(&mut self) -> Result<Vec<Run>> {
-        let numbers: Vec<usize> = self.batches.keys().copied().collect();
-        let index: HashMap<usize, usize> = numbers.iter().enumerate().map(|(at, number)| (*number, at)).collect();
-        let held: Vec<&RecordBatch> = self.batches.values().map(|held| &held.batch).collect();
-        let open = self.keys.values().flat_map(BTreeMap::values).flat_map(|open| &open.rows);
-        let rows: Vec<Place> = open.filter_map(|(number, row)| index.get(number).map(|at| (*at, *row))).collect();
-        let runs = rows.chunks(ROWS_PER_BATCH).map(|rows| {
-            let batch = interleave_record_batch(&held, rows).map_err(failed)?;
-            Ok(Run { port: 0, batch })
-        });
-        let runs = runs.collect::<Result<_>>()?;
-        (self.keys, self.ends, self.batches, self.bytes) = Default::default();
-        Ok(runs)
+    fn seal(&mut self, whole: bool) -> Result<Snapshot> {
+        let is_whole = whole || self.parts >= MOST_PARTS;
+        self.parts = if is_whole { 0 } else { self.parts + 1 };
+        let runs = if is_whole { self.open_rows()? } else { self.fresh_batches() };
+        self.batches.values_mut().for_each(|held| held.is_saved = true);
+        Ok(Snapshot { is_whole, runs })
     }
 
-    fn restore(&mut self, run: Run, watermark: Watermark) -> Result<()> {
+    fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
+        // What is restored stands in no checkpoint of this operator yet.
+        self.parts = MOST_PARTS;
         self.watermark = self.watermark.max(watermark);
-        let times = self.times(&run.batch)?;
-        self.take(run.batch, &times)
+        for run in runs {
+            let times = self.times(&run.batch)?;
+            self.take(run.batch, &times)?;
+        }
+        // An old run may hold a part of a session that has ended; that part ends no later.
+        let closed = self.take_closed();
+        self.forget(&closed);
+        Ok(())
     }
 
     fn state_bytes(&self) -> usize {

@@ -55,6 +55,14 @@ impl Overlap {
         }
     }
 
+    /// Where the last window ends that the pane which starts at `start` is in.
+    pub fn last_end(self, start: Micros) -> Micros {
+        match self {
+            Self::Hop { slide, size, .. } => start.div_euclid(slide).saturating_mul(slide).saturating_add(size),
+            Self::Cumulate { size, .. } => start.div_euclid(size).saturating_add(1).saturating_mul(size),
+        }
+    }
+
     /// The window that ends next after `window`.
     pub fn after(self, window: Window) -> Window {
         match self {
@@ -75,6 +83,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pane_is_needed_until_its_last_window_ends() {
+        let cases = [
+            (Overlap::Hop { pane: 1, slide: 2, size: 5 }, [(0, 5), (1, 5), (2, 7), (-1, 3)]),
+            (Overlap::Cumulate { step: 2, size: 6 }, [(0, 6), (4, 6), (6, 12), (-2, 0)]),
+        ];
+        for (windows, starts) in cases {
+            for (start, end) in starts {
+                assert_eq!(windows.last_end(start), end, "{windows:?} at {start}");
+            }
+        }
+    }
+
+    #[test]
     fn windows_follow_one_another_by_their_ends() {
         let cases = [
             (Overlap::Hop { pane: 1, slide: 2, size: 5 }, 0, vec![(-4, 1), (-2, 3), (0, 5), (2, 7)]),
@@ -87,6 +108,8 @@ mod tests {
             let all = std::iter::successors(Some(windows.first_behind(time)), |window| Some(windows.after(*window)));
             let found: Vec<_> = all.take(expected.len()).map(|window| (window.start, window.end)).collect();
             assert_eq!(found, expected, "{windows:?} behind {time}");
+            let holding = found.iter().filter(|(start, _)| *start <= time).map(|(_, end)| *end);
+            assert!(holding.max().is_none_or(|end| end <= windows.last_end(time)), "{windows:?} behind {time}");
         }
     }
 }

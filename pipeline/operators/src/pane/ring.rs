@@ -90,12 +90,9 @@ impl Ring {
         if parts.is_empty() { Ok(None) } else { by.merge(&parts, keys.len()).map(Some) }
     }
 
-    /// Takes all panes out.
-    pub(super) fn take(&mut self, keys: &mut KeyDict) -> Vec<(Micros, Sealed)> {
-        let Self { panes, back, sum } = std::mem::take(self);
-        let held = panes.iter().map(|(_, pane)| pane).chain(&back).chain(&sum);
-        held.for_each(|states| keys.release(&states.numbers));
-        panes.into()
+    /// The panes, oldest first.
+    pub(super) fn panes(&self) -> impl Iterator<Item = (Micros, Sealed)> + '_ {
+        self.panes.iter().cloned()
     }
 
     /// Takes over new key numbers.

@@ -1,13 +1,18 @@
 //! States of panes on their way: from one phase to the next, and out of an operator and back.
 
-use super::{Input, Pane, Values, key_fields};
+use super::open::Open;
+use super::{Input, Pane, Phase, Values, key_fields};
 use crate::aggregates::{Aggregates, Sealed, failed};
+use crate::closing;
+use crate::operator::MOST_PARTS;
 use crate::plan::{CLOSES_AT, KeyRole, PaneSpec};
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
+use citystream_state::run::Run;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 
@@ -38,16 +43,71 @@ impl Pane {
             .map_err(|error| Error::internal("states of a pane").caused_by(error))
     }
 
-    /// Takes out the panes of the ring, each with the watermark that closed it.
-    pub(super) fn closed_panes(&mut self) -> Vec<(Micros, Sealed)> {
+    /// The states of a closed pane, to be kept while windows need it.
+    pub(super) fn ring_pane(&mut self, closes_at: Micros, mut pane: Open) -> Result<Sealed> {
+        let fresh = pane.seal_live(&self.aggregates)?;
+        self.fresh.extend(fresh.map(|part| (closes_at, part)));
+        match &mut pane.sealed[..] {
+            [only] => Ok(std::mem::take(only)),
+            _ => self.aggregates.merge(&pane.sealed.iter().collect::<Vec<_>>(), self.dict.len())?.seal(),
+        }
+    }
+
+    /// Forgets parts of panes that have left the ring: no checkpoint needs them any more.
+    pub(super) fn forget_fresh(&mut self) {
+        let oldest = self.ring.oldest().unwrap_or(Micros::MAX);
         let pane = self.overlap.map_or(0, |windows| windows.pane());
-        self.ring_bytes = 0;
-        self.ring.take(&mut self.dict).into_iter().map(|(start, states)| (start + pane, states)).collect()
+        self.fresh.retain(|(closes_at, _)| closes_at - pane >= oldest);
+    }
+
+    /// The state as one run: all of it, or what came since the last checkpoint.
+    pub(super) fn parts_of_state(&mut self, whole: bool) -> Result<Vec<Run>> {
+        let pane = self.overlap.map_or(0, |windows| windows.pane());
+        let fresh = std::mem::take(&mut self.fresh);
+        let closed = if whole { self.ring.panes().map(|(start, part)| (start + pane, part)).collect() } else { fresh };
+        let mut parts: Vec<(Micros, Sealed, Vec<ScalarValue>)> =
+            closed.into_iter().map(|(closes_at, part)| (closes_at, part, Vec::new())).collect();
+        self.open_bytes = 0;
+        for (closes_at, open) in &mut self.open {
+            let fresh = open.seal_live(&self.aggregates)?;
+            if whole {
+                open.compact(&self.aggregates, &mut self.dict)?;
+            }
+            let some = if whole { open.sealed.clone() } else { fresh.into_iter().collect() };
+            parts.extend(some.into_iter().map(|part| (*closes_at, part, open.shared.clone())));
+            self.open_bytes += open.count();
+        }
+        let rows = parts.iter().map(|(closes_at, part, shared)| self.state_rows(part, shared, *closes_at));
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = concat_batches(&self.states, &rows);
+        let batch = batch.map_err(|error| Error::internal("states of a checkpoint").caused_by(error))?;
+        Ok(vec![Run { port: usize::from(self.phase == Phase::Partial), batch }])
+    }
+
+    /// Rows of a run whose panes are still needed at `watermark`. Closed panes of a first phase have been passed on.
+    pub(super) fn needed(&self, run: Run, watermark: Watermark) -> Result<Option<RecordBatch>> {
+        let mut rows = run.batch.clone();
+        let closes_at = closing::take(&mut rows)?;
+        let end = |closes_at: Micros| match self.overlap.filter(|_| run.port == 0) {
+            None => closes_at,
+            Some(windows) => windows.last_end(closes_at - windows.pane()),
+        };
+        let needed: BooleanArray = closes_at.values().iter().map(|at| Some(end(*at) > watermark.0)).collect();
+        if needed.true_count() == 0 {
+            return Ok(None);
+        }
+        let rows = filter_record_batch(&run.batch, &needed);
+        rows.map(Some).map_err(|error| Error::internal("states of a checkpoint").caused_by(error))
     }
 
     /// Goes on where an operator with `watermark` stopped: windows that have closed do not come again.
     pub(super) fn resume_at(&mut self, watermark: Watermark) {
         self.watermark = self.watermark.max(watermark);
+        // What is restored stands in no checkpoint of this operator yet.
+        self.parts = MOST_PARTS;
         let is_known = watermark != Watermark::NONE && watermark != Watermark::END;
         self.next = self.overlap.filter(|_| is_known).map(|windows| windows.first_behind(watermark.0));
     }

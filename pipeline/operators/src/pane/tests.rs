@@ -85,14 +85,21 @@ fn open_windows(operator: &Pane) -> usize {
     windows.count()
 }
 
-/// An operator that goes on with the state of `operator`.
-fn moved(mut operator: Pane, fresh: Pane, watermark: Micros) -> Pane {
-    let runs = operator.seal().unwrap();
-    assert_eq!(open_windows(&operator), 0);
+/// An operator that goes on with what `runs` hold.
+fn resumed(runs: &[Run], fresh: Pane, watermark: Micros) -> Pane {
     let mut fresh = fresh;
     fresh.on_watermark(Watermark(watermark), &mut Vec::new()).unwrap();
-    runs.into_iter().for_each(|run| fresh.restore(run, Watermark(watermark)).unwrap());
+    fresh.restore(runs.to_vec(), Watermark(watermark)).unwrap();
     fresh
+}
+
+/// Keeps the runs that a checkpoint needs.
+fn checkpoint(operator: &mut Pane, whole: bool, runs: &mut Vec<Run>) {
+    let snapshot = operator.seal(whole).unwrap();
+    if snapshot.is_whole {
+        runs.clear();
+    }
+    runs.extend(snapshot.runs);
 }
 
 proptest! {
@@ -101,7 +108,7 @@ proptest! {
         rows in prop::collection::vec((0u8..20, -50i64..50, -100i64..300), 0..200),
         slides in 0usize..4,
         steps in prop::collection::vec(0i64..60, 0..8),
-        moves in prop::collection::vec(any::<bool>(), 8),
+        moves in prop::collection::vec(any::<(bool, bool)>(), 8),
     ) {
         let hop = |slide, size| Some(Overlap::Hop { pane: PANE, slide, size });
         let overlap = [None, hop(10, 50), hop(20, 30), Some(Overlap::Cumulate { step: 10, size: 40 })][slides];
@@ -124,6 +131,7 @@ proptest! {
         let mut shards: Vec<Pane> = (0..3).map(|_| operator(overlap, Phase::Partial)).collect();
         let mut merged = operator(overlap, Phase::Final);
         let (mut one, mut two) = (Vec::new(), Vec::new());
+        let mut saved = (Vec::new(), Vec::new());
         let mut from = Micros::MIN;
         let marks = steps.iter().scan(-100, |at, step| { *at += step; Some(*at) }).chain([Micros::MAX]);
         for (step, mark) in marks.enumerate() {
@@ -140,9 +148,12 @@ proptest! {
             }
             whole.on_watermark(Watermark(mark), &mut one).unwrap();
             merged.on_watermark(Watermark(mark), &mut two).unwrap();
-            if moves.get(step).is_some_and(|moves| *moves) {
-                merged = moved(merged, operator(overlap, Phase::Final), mark);
-                whole = moved(whole, operator(overlap, Phase::Whole), mark);
+            let (is_whole, moves) = moves.get(step).copied().unwrap_or_default();
+            checkpoint(&mut whole, is_whole, &mut saved.0);
+            checkpoint(&mut merged, is_whole, &mut saved.1);
+            if moves {
+                merged = resumed(&saved.1, operator(overlap, Phase::Final), mark);
+                whole = resumed(&saved.0, operator(overlap, Phase::Whole), mark);
             }
         }
         prop_assert_eq!(text(&one), expected(&rows, ends));

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom of ours, from "Who may import whom" in the architecture page; `testing` is never imported.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("codec", &["model"]),
     ("connect", &["model", "codec"]),
     ("lake", &["model", "connect"]),
     ("functions", &["model"]),
+    ("state", &["model"]),
     ("operators", &["model", "state", "functions"]),
     ("sql", &["model", "operators", "functions"]),
     ("runtime", &["model", "codec", "connect", "state", "operators"]),

@@ -1,0 +1,165 @@
+//! The commit protocol as functions of what was found: no I/O, no clock, so that a model can check it.
+//!
+//! ```text
+//!   running job, generation 1        new instance, generation 2
+//!   create manifest 17               newest is 17: create 18, a copy of 17 with generation 2   <- the claim
+//!   create manifest 18: exists, generation 2  -->  fenced: it has published nothing that 18 does not hold
+//! ```
+//!
+//! - Whoever creates the manifest of epoch *n* has decided it. A claim is an epoch like any other, so a job that was taken
+//!   over cannot decide one more.
+//! - A manifest's files are moved after it was created, and before the next one is. Whoever finds it moves them again:
+//!   that changes nothing the second time.
+
+use crate::manifest::Manifest;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What creating a manifest came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It stands there.
+    Done,
+    /// Another one, or this one by a try whose answer was lost, stood there.
+    Exists(Box<Manifest>),
+}
+
+/// What that means for whoever tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The epoch is decided as wanted.
+    Committed,
+    /// A newer instance has taken the job over: stop, for good.
+    Fenced {
+        /// Number of its start.
+        generation: u64,
+        /// Who it is.
+        writer: String,
+    },
+    /// An older instance still runs and was quicker: look at what it decided, and claim the epoch behind that.
+    Overtaken,
+}
+
+/// Manifests that are kept beside the newest: to fall back on.
+const KEPT: usize = 2;
+/// An object that no manifest names may belong to an epoch under way for so long.
+const UNDER_WAY: Duration = Duration::from_secs(3_600);
+
+/// What the outcome of creating `ours` means.
+pub fn verdict(ours: &Manifest, created: &Created) -> Verdict {
+    let theirs = match created {
+        Created::Done => return Verdict::Committed,
+        Created::Exists(theirs) => theirs,
+    };
+    if **theirs == *ours {
+        // S3 answers a repeated PUT that had succeeded with "exists": the one that stands there is ours.
+        return Verdict::Committed;
+    }
+    if theirs.generation < ours.generation {
+        return Verdict::Overtaken;
+    }
+    Verdict::Fenced { generation: theirs.generation, writer: theirs.writer.clone() }
+}
+
+/// The claim of `writer` on the job that `newest` is the newest epoch of: the same state, positions and files to move.
+#[must_use]
+pub fn claim(newest: &Manifest, writer: &str, release: &str) -> Manifest {
+    Manifest {
+        generation: newest.generation + 1,
+        epoch: newest.epoch + 1,
+        writer: writer.to_owned(),
+        release: release.to_owned(),
+        ..newest.clone()
+    }
+}
+
+/// An object below the job's folder, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name below the job's folder.
+    pub name: String,
+    /// Epoch in its name.
+    pub epoch: u64,
+    /// Time since it was written.
+    pub age: Duration,
+}
+
+/// Epochs whose manifests may go, out of those there are.
+pub fn old_manifests(epochs: &BTreeSet<u64>) -> Vec<u64> {
+    epochs.iter().copied().rev().skip(KEPT).collect()
+}
+
+/// Segments that may go: none of the `kept` manifests names them, and no epoch under way can still do so.
+pub fn garbage<'a>(kept: &[Manifest], segments: &'a [Stored]) -> Vec<&'a str> {
+    let Some(oldest) = kept.iter().map(|manifest| manifest.epoch).min() else { return Vec::new() };
+    let named: BTreeSet<&str> = kept.iter().flat_map(Manifest::objects).collect();
+    let is_over = |segment: &&Stored| segment.epoch < oldest || segment.age >= UNDER_WAY;
+    let unnamed = segments.iter().filter(|segment| !named.contains(segment.name.as_str()));
+    unnamed.filter(is_over).map(|segment| segment.name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::tests::manifest;
+    use crate::segment::RunRef;
+
+    fn of(epoch: u64, generation: u64, writer: &str) -> Manifest {
+        Manifest { epoch, generation, writer: writer.to_owned(), ..manifest() }
+    }
+
+    #[test]
+    fn who_finds_what_does_what() {
+        let ours = of(18, 2, "b");
+        let exists = |theirs: Manifest| verdict(&ours, &Created::Exists(Box::new(theirs)));
+        assert_eq!(verdict(&ours, &Created::Done), Verdict::Committed);
+        assert_eq!(exists(ours.clone()), Verdict::Committed);
+        assert_eq!(exists(of(18, 1, "a")), Verdict::Overtaken);
+        assert_eq!(exists(of(18, 3, "c")), Verdict::Fenced { generation: 3, writer: "c".to_owned() });
+        // Two that start at once claim the same generation: the one that comes second has lost.
+        assert_eq!(exists(of(18, 2, "c")), Verdict::Fenced { generation: 2, writer: "c".to_owned() });
+    }
+
+    #[test]
+    fn a_claim_keeps_all_but_who_and_when() {
+        let newest = of(17, 1, "a");
+        let claim = claim(&newest, "b", "0.2.0");
+        assert_eq!((claim.epoch, claim.generation, claim.writer.as_str()), (18, 2, "b"));
+        assert_eq!(
+            (&claim.staged, &claim.streams, claim.watermark),
+            (&newest.staged, &newest.streams, newest.watermark)
+        );
+    }
+
+    #[test]
+    fn what_a_kept_manifest_names_stays() {
+        let run = |object: &str| RunRef {
+            operator: 0,
+            stage: 0,
+            shard: 0,
+            port: 0,
+            object: object.to_owned(),
+            offset: 0,
+            length: 0,
+            crc32c: 0,
+            rows: 0,
+        };
+        let kept = [Manifest { runs: vec![run("3"), run("9")], ..of(9, 1, "a") }, of(10, 1, "a")];
+        let stored = |name: &str, epoch: u64, hours: u64| Stored {
+            name: name.to_owned(),
+            epoch,
+            age: Duration::from_secs(hours * 3_600),
+        };
+        let segments = [
+            stored("3", 3, 9),
+            stored("4", 4, 0),
+            stored("9", 9, 0),
+            // Of epoch 11, under way; and of an epoch that was abandoned an hour ago.
+            stored("11", 11, 0),
+            stored("11-zombie", 11, 1),
+        ];
+        assert_eq!(garbage(&kept, &segments), ["4", "11-zombie"]);
+        assert_eq!(garbage(&[], &segments), [""; 0]);
+        assert_eq!(old_manifests(&[3, 4, 5, 6].into()), [4, 3]);
+    }
+}

@@ -1,0 +1,197 @@
+//! Manifests: all that an epoch is. One text object each, for people to read and for machines to trust.
+//!
+//! ```text
+//!   citystream-manifest 1 crc32c 9ae0daaf
+//!   { "job": "corridor_flow_5m", "epoch": 17, "watermark": ..., "streams": [...], "runs": [...], "staged": [...] }
+//! ```
+
+use crate::segment::RunRef;
+use citystream_model::time::Micros;
+use citystream_model::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the format that this release writes. It reads this one and all before it.
+pub const VERSION: u32 = 1;
+/// First word of a manifest.
+const MAGIC: &str = "citystream-manifest";
+
+/// One epoch of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The job's name.
+    pub job: String,
+    /// Drawn when the job's folder was made: the same name in another folder is another job.
+    pub identity: String,
+    /// Counts the starts of the job.
+    pub generation: u64,
+    /// Drawn by the process that wrote it.
+    pub writer: String,
+    /// Number of the epoch; the first is 1.
+    pub epoch: u64,
+    /// Release that wrote it.
+    pub release: String,
+    /// What the job's plan and its streams look like; a state fits no other plan.
+    pub plan: String,
+    /// How the job's work was laid out over shards.
+    pub layout: String,
+    /// The job's watermark, microseconds; `None` before the first row.
+    pub watermark: Option<Micros>,
+    /// How far each stream was read.
+    pub streams: Vec<StreamProgress>,
+    /// The state.
+    pub runs: Vec<RunRef>,
+    /// Files that this epoch publishes: they are complete, and only have to be moved.
+    pub staged: Vec<StagedFile>,
+}
+
+/// How far a stream was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamProgress {
+    /// The stream's name.
+    pub stream: String,
+    /// By partition.
+    pub partitions: BTreeMap<i32, PartitionProgress>,
+}
+
+/// How far a partition was read, and what its gate knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionProgress {
+    /// Next offset to read.
+    pub offset: i64,
+    /// Largest event time, raised by heartbeats, microseconds.
+    pub newest: Option<Micros>,
+    /// Time of the newest row, and how far it lay behind its record time, microseconds.
+    pub newest_row: Option<(Micros, Micros)>,
+}
+
+/// A file to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StagedFile {
+    /// The sink as written, such as `parquet:congestion`.
+    pub sink: String,
+    /// File as it is, below the table's folder.
+    pub from: String,
+    /// File as it will be, below the table's folder.
+    pub to: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// The object's text.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Internal`] when it cannot be written as JSON.
+    pub fn encode(&self) -> Result<String> {
+        let body = serde_json::to_string_pretty(self).map_err(|error| Error::internal("manifest").caused_by(error))?;
+        Ok(format!("{}\n{body}\n", first_line(VERSION, &body)))
+    }
+
+    /// Reads an object's bytes; `name` is for messages.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Unavailable`], permanent: it is damaged. [`citystream_model::ErrorKind::Job`]: a
+    /// newer release wrote it, or it is no manifest at all.
+    pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        let damaged = |found: String| Error::unavailable(format!("checkpoint damaged: {name}: {found}")).permanent();
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("no text".to_owned()))?;
+        let (head, body) = text.split_once('\n').ok_or_else(|| damaged("no first line".to_owned()))?;
+        let mut words = head.split(' ');
+        let foreign = || Error::job(format!("{name}: found '{head}', expected a manifest of citystream"));
+        if words.next() != Some(MAGIC) {
+            return Err(damaged(format!("it begins with '{}'", head.chars().take(40).collect::<String>())));
+        }
+        let version: u32 = words.next().and_then(|word| word.parse().ok()).ok_or_else(foreign)?;
+        if version > VERSION {
+            let message =
+                format!("{name}: found format {version}, expected at most {VERSION}; a newer release wrote it");
+            return Err(Error::job(message));
+        }
+        let body = body.strip_suffix('\n').ok_or_else(|| damaged("its end is missing".to_owned()))?;
+        let expected = first_line(version, body);
+        if head != expected {
+            return Err(damaged(format!("found '{head}', expected '{expected}'")));
+        }
+        serde_json::from_str(body).map_err(|error| damaged("not as written".to_owned()).caused_by(error))
+    }
+
+    /// Objects that it needs beside itself.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        self.runs.iter().map(|run| run.object.as_str())
+    }
+}
+
+fn first_line(version: u32, body: &str) -> String {
+    format!("{MAGIC} {version} crc32c {:08x}", crc32c::crc32c(body.as_bytes()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn manifest() -> Manifest {
+        let progress = PartitionProgress { offset: 42, newest: Some(-5), newest_row: Some((-5, 7)) };
+        let empty = PartitionProgress { offset: 0, newest: None, newest_row: None };
+        Manifest {
+            job: "corridor_flow".to_owned(),
+            identity: "5f3a".to_owned(),
+            generation: 2,
+            writer: "w1".to_owned(),
+            epoch: 17,
+            release: "0.1.0".to_owned(),
+            plan: "ab12".to_owned(),
+            layout: "2 shards".to_owned(),
+            watermark: Some(1_774_760_400_000_000),
+            streams: vec![StreamProgress {
+                stream: "loops".to_owned(),
+                partitions: [(0, progress), (1, empty)].into(),
+            }],
+            runs: Vec::new(),
+            staged: vec![StagedFile {
+                sink: "parquet:corridor_flow".to_owned(),
+                from: "_staging/17-w1-0.parquet".to_owned(),
+                to: "day=2026-03-29/part-5f3a-17-0.parquet".to_owned(),
+                rows: 12,
+                bytes: 3_400,
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = manifest().encode().unwrap();
+        assert!(text.starts_with("citystream-manifest 1 crc32c "), "{text}");
+        assert_eq!(Manifest::decode("m", text.as_bytes()).unwrap(), manifest());
+    }
+
+    #[test]
+    fn damage_and_foreign_files_are_refused() {
+        let text = manifest().encode().unwrap();
+        for at in 0..text.len() {
+            let mut bad = text.clone().into_bytes();
+            bad[at] ^= 1;
+            assert!(Manifest::decode("manifest/17.json", &bad).is_err(), "byte {at}");
+        }
+        assert!(Manifest::decode("m", &text.as_bytes()[..text.len() / 2]).is_err());
+        assert!(Manifest::decode("m", b"").is_err());
+        let newer = text.replacen("manifest 1", "manifest 2", 1);
+        let error = Manifest::decode("manifest/17.json", newer.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "manifest/17.json: found format 2, expected at most 1; a newer release wrote it");
+    }
+
+    /// Written by release 0.1.0. It has to be read by every later one: never change it, add the next beside it.
+    #[test]
+    fn the_format_of_the_first_release_is_read() {
+        let text = include_str!("../tests/manifests/v1.json");
+        assert_eq!(Manifest::decode("v1.json", text.as_bytes()).unwrap(), manifest());
+    }
+}

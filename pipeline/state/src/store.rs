@@ -1,0 +1,260 @@
+//! The folder of one job's checkpoints in an object store.
+
+use crate::commit::{Created, Stored, garbage, old_manifests};
+use crate::manifest::Manifest;
+use crate::run::{Owner, Run};
+use crate::segment::RunRef;
+use bytes::Bytes;
+use citystream_model::{Error, Result};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Checkpoints of one job; see the crate's drawing for what lies where.
+#[derive(Debug, Clone)]
+pub struct CheckpointStore {
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
+    /// The folder as it was written, for messages.
+    shown: String,
+}
+
+/// Whose folder it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The job's name.
+    pub job: String,
+    /// Drawn when the folder was made.
+    pub id: String,
+}
+
+/// Manifests in a job's folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The good ones of those that were looked at, newest first.
+    pub manifests: Vec<Manifest>,
+    /// Epochs newer than the first of them that cannot be read, and why.
+    pub damaged: Vec<(u64, String)>,
+}
+
+const IDENTITY: &str = "job.json";
+const MANIFESTS: &str = "manifest";
+const SEGMENTS: &str = "ckpt";
+
+// === impl CheckpointStore ===
+
+impl CheckpointStore {
+    /// The folder of `job` below `root`; `shown` is `root` as it was written.
+    pub fn new(store: Arc<dyn ObjectStore>, root: &Path, job: &str, shown: &str) -> Self {
+        Self { store, folder: root.clone().join(job), shown: format!("{}/{job}", shown.trim_end_matches('/')) }
+    }
+
+    /// Whose folder it is; `new` makes it the folder of a job that has none yet.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Job`] when it is another job's folder; the store cannot be used.
+    pub async fn identify(&self, new: &Identity) -> Result<Identity> {
+        let text = serde_json::to_string_pretty(new).map_err(|error| Error::internal("identity").caused_by(error))?;
+        if self.put_new(IDENTITY, Bytes::from(text)).await? {
+            return Ok(new.clone());
+        }
+        let bytes = self.get(IDENTITY).await?;
+        let found: Identity = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::job(format!("{}/{IDENTITY}: found no identity, expected a job's folder", self.shown))
+                .caused_by(error)
+        })?;
+        if found.job == new.job {
+            return Ok(found);
+        }
+        let message = format!("checkpoint folder '{}': found job '{}', expected '{}'", self.shown, found.job, new.job);
+        Err(Error::job(message))
+    }
+
+    /// The newest good manifests, at most `count`, and what is damaged above them.
+    ///
+    /// # Errors
+    /// The store cannot be read; [`citystream_model::ErrorKind::Job`] when a newer release wrote the newest one.
+    pub async fn newest(&self, count: usize) -> Result<Found> {
+        let mut found = Found::default();
+        for epoch in self.epochs().await?.into_iter().rev() {
+            if found.manifests.len() >= count {
+                break;
+            }
+            match self.manifest(epoch).await {
+                Ok(manifest) => found.manifests.push(manifest),
+                Err(error) if is_damage(&error) => {
+                    if found.manifests.is_empty() {
+                        found.damaged.push((epoch, error.to_string()));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Creates `manifest`, unless its epoch has one.
+    ///
+    /// # Errors
+    /// The store cannot be used: whether it was created is not known then.
+    pub async fn create(&self, manifest: &Manifest) -> Result<Created> {
+        let name = manifest_name(manifest.epoch);
+        if self.put_new(&name, Bytes::from(manifest.encode()?)).await? {
+            return Ok(Created::Done);
+        }
+        Ok(Created::Exists(Box::new(self.manifest(manifest.epoch).await?)))
+    }
+
+    /// The manifest of `epoch`, if there is one.
+    ///
+    /// # Errors
+    /// The store cannot be used, or the manifest cannot be read.
+    pub async fn find(&self, epoch: u64) -> Result<Option<Manifest>> {
+        let name = manifest_name(epoch);
+        match self.store.get(&self.path(&name)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failure("read", &name, error)),
+            Ok(found) => {
+                let bytes = found.bytes().await.map_err(|error| self.failure("read", &name, error))?;
+                Manifest::decode(&format!("{}/{name}", self.shown), &bytes).map(Some)
+            }
+        }
+    }
+
+    /// Puts a segment.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn put_segment(&self, name: &str, bytes: Bytes) -> Result<()> {
+        let put = self.store.put(&self.path(name), PutPayload::from(bytes)).await;
+        put.map(drop).map_err(|error| self.failure("write", name, error))
+    }
+
+    /// Reads runs, a request per object.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Unavailable`], permanent, when an object is missing or damaged; the store cannot be
+    /// used.
+    pub async fn read(&self, runs: &[RunRef]) -> Result<Vec<(Owner, Run)>> {
+        let mut objects: BTreeMap<&str, Vec<&RunRef>> = BTreeMap::new();
+        runs.iter().for_each(|run| objects.entry(&run.object).or_default().push(run));
+        let mut read = Vec::new();
+        for (object, runs) in objects {
+            let ranges: Vec<_> = runs.iter().map(|run| run.range()).collect();
+            let parts = match self.store.get_ranges(&self.path(object), &ranges).await {
+                Ok(parts) => parts,
+                Err(object_store::Error::NotFound { .. }) => {
+                    let message = format!("checkpoint damaged: {}/{object} is missing", self.shown);
+                    return Err(Error::unavailable(message).permanent());
+                }
+                Err(error) => return Err(self.failure("read", object, error)),
+            };
+            for (run, bytes) in runs.into_iter().zip(parts) {
+                read.push((run.owner(), run.read(&bytes)?));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Removes manifests beyond those that are kept, and segments that nothing needs. `now` is the store's clock.
+    ///
+    /// # Errors
+    /// The store cannot be used; whatever was removed was not needed.
+    pub async fn collect_garbage(&self, now: SystemTime) -> Result<usize> {
+        let old = old_manifests(&self.epochs().await?);
+        let kept = self.newest(usize::MAX).await?.manifests;
+        let kept: Vec<Manifest> = kept.into_iter().filter(|manifest| !old.contains(&manifest.epoch)).collect();
+        let segments = self.segments(now).await?;
+        // Manifests first: one that is left must never name what is gone.
+        let names = old.iter().map(|epoch| manifest_name(*epoch));
+        let names: Vec<String> = names.chain(garbage(&kept, &segments).into_iter().map(str::to_owned)).collect();
+        for name in &names {
+            match self.store.delete(&self.path(name)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failure("remove", name, error)),
+            }
+        }
+        Ok(names.len())
+    }
+
+    /// Epochs that have a manifest.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn epochs(&self) -> Result<BTreeSet<u64>> {
+        let listed = self.list(MANIFESTS).await?;
+        Ok(listed.into_iter().filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok()).collect())
+    }
+
+    async fn segments(&self, now: SystemTime) -> Result<Vec<Stored>> {
+        let listed = self.list(SEGMENTS).await?.into_iter();
+        let stored = listed.filter_map(|(name, written)| {
+            let epoch = name.split_once('-')?.0.parse().ok()?;
+            let age = now.duration_since(written).unwrap_or(Duration::ZERO);
+            Some(Stored { name: format!("{SEGMENTS}/{name}"), epoch, age })
+        });
+        Ok(stored.collect())
+    }
+
+    /// Names and times of the objects in a folder of the job's.
+    async fn list(&self, folder: &str) -> Result<Vec<(String, SystemTime)>> {
+        let prefix = self.path(folder);
+        let listed: Vec<_> =
+            self.store.list(Some(&prefix)).try_collect().await.map_err(|error| self.failure("list", folder, error))?;
+        let named = listed.into_iter().filter_map(|object| {
+            Some((object.location.filename()?.to_owned(), SystemTime::from(object.last_modified)))
+        });
+        Ok(named.collect())
+    }
+
+    async fn manifest(&self, epoch: u64) -> Result<Manifest> {
+        let found = self.find(epoch).await?;
+        let missing = || Error::unavailable(format!("{}/{} is missing", self.shown, manifest_name(epoch)));
+        found.ok_or_else(|| missing().permanent())
+    }
+
+    /// Puts an object that is not there yet; false when one is.
+    async fn put_new(&self, name: &str, bytes: Bytes) -> Result<bool> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(&self.path(name), PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failure("write", name, error)),
+        }
+    }
+
+    async fn get(&self, name: &str) -> Result<Bytes> {
+        let read = async { self.store.get(&self.path(name)).await?.bytes().await };
+        read.await.map_err(|error| self.failure("read", name, error))
+    }
+
+    fn path(&self, name: &str) -> Path {
+        name.split('/').fold(self.folder.clone(), |path, part| path.join(part))
+    }
+
+    fn failure(&self, what: &str, name: &str, error: object_store::Error) -> Error {
+        Error::unavailable(format!("cannot {what} {}/{name}", self.shown)).caused_by(error)
+    }
+}
+
+/// Name of a segment of `epoch` by `writer`.
+pub fn segment_name(epoch: u64, writer: &str) -> String {
+    format!("{SEGMENTS}/{epoch:020}-{writer}.seg")
+}
+
+fn manifest_name(epoch: u64) -> String {
+    format!("{MANIFESTS}/{epoch:020}.json")
+}
+
+/// True for what another manifest may help with: a damaged or missing object, not a store that does not answer.
+pub fn is_damage(error: &Error) -> bool {
+    error.kind() == citystream_model::ErrorKind::Unavailable && !error.is_retryable()
+}
+
+#[cfg(test)]
+mod tests;
