@@ -6,6 +6,7 @@ use crate::operator::Operator;
 use crate::pane::{Pane, Phase};
 use crate::plan::{FragmentPlan, Input, NodeKind, PlanNode, StreamPlan};
 use crate::session::Session;
+use crate::session_pane::SessionPane;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
@@ -136,6 +137,7 @@ fn operator(
         NodeKind::ClosedWindow { fragment, .. } => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
         NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, Phase::Whole, session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec)?),
+        NodeKind::SessionPane(spec) => Box::new(SessionPane::plan(&spec, session)?),
     })
 }
 

@@ -58,6 +58,9 @@ pub enum NodeKind {
     Pane(PaneSpec),
     /// Session assignment.
     Session(SessionSpec),
+    /// Aggregates of groups whose keys hold a session and its keys. Where a session has rows that are in no group, a
+    /// second input has the session's keys and times of all rows: [`KeyRole::OfPane`] in order, then the time.
+    SessionPane(SessionPaneSpec),
 }
 
 /// `GROUP BY` a window and keys.
@@ -75,12 +78,23 @@ pub struct PaneSpec {
     pub schema: SchemaRef,
 }
 
+/// `GROUP BY` a session, its keys and more.
+#[derive(Debug, Clone)]
+pub struct SessionPaneSpec {
+    /// The groups; keys of the session are [`KeyRole::OfPane`], and there is no overlap and no [`CLOSES_AT`].
+    pub groups: PaneSpec,
+    /// Index of the event-time column among the rows' columns, Timestamp(us).
+    pub time: usize,
+    /// Shortest silence that ends a session.
+    pub gap: Duration,
+}
+
 /// What a group key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRole {
     /// One of many values in a window.
     Key,
-    /// The same for all rows of a pane: bounds of a tumbling window.
+    /// The same for all rows of a pane or session: bounds of a tumbling window, keys of a session.
     OfPane,
     /// Start of the window, which the operator knows.
     Start,

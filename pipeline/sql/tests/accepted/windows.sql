@@ -28,9 +28,9 @@ SELECT zone, window_start, count(*) AS n FROM tumble(readings, measured_at, INTE
 --> cumulate_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, low DOUBLE
 --> calc > aggregate > output
 --> session_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
---> calc > session > calc > aggregate > output
+--> calc > aggregate > output
 --> session_keys: zone TEXT, sensor_id TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
---> calc > session > calc > aggregate > output
+--> calc > aggregate > output
 --> month_job: window_start TIMESTAMP, n BIGINT
 --> calc > aggregate > output
 --> bin_job: began TIMESTAMP, zone TEXT, n BIGINT
