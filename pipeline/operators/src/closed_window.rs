@@ -8,7 +8,8 @@
 //!   10:12 c  --->   10:15: [10:12 c]                    (its keys hold the window, so windows do not mix)
 //! ```
 //!
-//! It remembers the rows of open windows and forgets them when the watermark reaches their closing time.
+//! It remembers the rows of open windows and forgets them when the watermark reaches their closing time. Where the plan
+//! says which rows are enough (the first three of each key), a window with many rows is pruned down to those.
 
 use crate::closing;
 use crate::fragment::Fragment;
@@ -28,9 +29,11 @@ pub(crate) struct ClosedWindow {
     // PROPERTIES
     /// SQL that is run over closed windows.
     fragment: Fragment,
+    /// SQL that leaves of a window's rows those that are enough, and the rows that come between two runs of it.
+    pruning: Option<(Fragment, usize)>,
     // STATES
     /// Per port: rows by the watermark that closes them, microseconds.
-    open: Vec<BTreeMap<i64, Vec<RecordBatch>>>,
+    open: Vec<BTreeMap<i64, Rows>>,
     /// Newest watermark.
     watermark: Watermark,
     // METRICS
@@ -38,11 +41,21 @@ pub(crate) struct ClosedWindow {
     bytes: usize,
 }
 
+/// Rows of one window.
+#[derive(Debug, Clone, Default)]
+struct Rows {
+    batches: Vec<RecordBatch>,
+    count: usize,
+    bytes: usize,
+    /// Rows that the last pruning left.
+    left: usize,
+}
+
 // === impl ClosedWindow ===
 
 impl ClosedWindow {
-    pub(crate) fn new(fragment: Fragment, ports: usize) -> Self {
-        Self { fragment, open: vec![BTreeMap::new(); ports], watermark: Watermark::NONE, bytes: 0 }
+    pub(crate) fn new(fragment: Fragment, pruning: Option<(Fragment, usize)>, ports: usize) -> Self {
+        Self { fragment, pruning, open: vec![BTreeMap::new(); ports], watermark: Watermark::NONE, bytes: 0 }
     }
 
     /// Closing times up to the watermark, in ascending order.
@@ -54,16 +67,16 @@ impl ClosedWindow {
     fn run(&mut self, closing: &[i64], out: &mut Vec<RecordBatch>) -> Result<()> {
         let mut inputs = Vec::with_capacity(self.open.len());
         for port in &mut self.open {
-            let batches: Vec<_> = closing.iter().filter_map(|closes_at| port.remove(closes_at)).flatten().collect();
-            self.bytes = self.bytes.saturating_sub(batches.iter().map(RecordBatch::get_array_memory_size).sum());
-            inputs.push(batches);
+            let rows: Vec<Rows> = closing.iter().filter_map(|closes_at| port.remove(closes_at)).collect();
+            self.bytes -= rows.iter().map(|rows| rows.bytes).sum::<usize>();
+            inputs.push(rows.into_iter().flat_map(|rows| rows.batches).collect());
         }
         out.extend(self.fragment.run(inputs)?);
         Ok(())
     }
 
     fn rows(&self, closes_at: i64) -> usize {
-        self.open.iter().filter_map(|port| port.get(&closes_at)).flatten().map(RecordBatch::num_rows).sum()
+        self.open.iter().filter_map(|port| port.get(&closes_at)).map(|rows| rows.count).sum()
     }
 }
 
@@ -71,8 +84,13 @@ impl Operator for ClosedWindow {
     fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         for (closes_at, rows) in split(batch)? {
             closing::check_open(closes_at, self.watermark)?;
-            self.bytes += rows.get_array_memory_size();
-            self.open[port].entry(closes_at).or_default().push(rows);
+            let window = self.open[port].entry(closes_at).or_default();
+            self.bytes -= window.bytes;
+            window.push(rows);
+            if let Some((fragment, every)) = &self.pruning {
+                window.prune(fragment, *every)?;
+            }
+            self.bytes += window.bytes;
         }
         Ok(())
     }
@@ -101,6 +119,27 @@ impl Operator for ClosedWindow {
 
     fn open_windows(&self) -> usize {
         self.open.iter().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>().len()
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    fn push(&mut self, batch: RecordBatch) {
+        self.count += batch.num_rows();
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
+    }
+
+    /// Leaves the rows that are enough, once as many have come as were left, and `every`: so a row is read twice or so.
+    fn prune(&mut self, fragment: &Fragment, every: usize) -> Result<()> {
+        if self.count - self.left < every.max(self.left) {
+            return Ok(());
+        }
+        let batches = fragment.run(vec![std::mem::take(self).batches])?;
+        batches.into_iter().for_each(|batch| self.push(batch));
+        self.left = self.count;
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
 use crate::operator::Operator;
 use crate::pane::{Pane, Phase};
-use crate::plan::{FragmentPlan, Input, NodeKind, PlanNode, StreamPlan};
+use crate::plan::{FragmentPlan, Input, Keeps, NodeKind, PlanNode, StreamPlan};
 use crate::session::Session;
 use crate::session_pane::SessionPane;
 use arrow::record_batch::RecordBatch;
@@ -134,7 +134,13 @@ fn operator(
     let plan = |fragment: FragmentPlan| Fragment::plan(fragment, session, executor);
     Ok(match node.kind {
         NodeKind::Stateless(fragment) => Box::new(Stateless { fragment: plan(fragment)?, ports }),
-        NodeKind::ClosedWindow { fragment, .. } => Box::new(ClosedWindow::new(plan(fragment)?, ports)),
+        NodeKind::ClosedWindow { fragment, keeps } => {
+            let pruning = match keeps {
+                Keeps::All(_) => None,
+                Keeps::First(pruning) => Some((plan(pruning.fragment)?, pruning.every)),
+            };
+            Box::new(ClosedWindow::new(plan(fragment)?, pruning, ports))
+        }
         NodeKind::Pane(spec) => Box::new(Pane::plan(&spec, Phase::Whole, session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec)?),
         NodeKind::SessionPane(spec) => Box::new(SessionPane::plan(&spec, session)?),

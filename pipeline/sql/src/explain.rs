@@ -11,7 +11,7 @@ use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
 use citystream_model::job::LatePolicy;
 use citystream_model::stream::Stream;
-use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, PlanNode, SessionPaneSpec, SessionSpec};
+use citystream_operators::plan::{Input, Keeps, KeyRole, NodeKind, PaneSpec, PlanNode, SessionPaneSpec, SessionSpec};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::fmt::Write;
 use std::time::Duration;
@@ -84,9 +84,16 @@ fn operator(node: &PlanNode) -> String {
         NodeKind::Pane(spec) => pane(spec),
         NodeKind::Session(spec) => session(spec),
         NodeKind::SessionPane(spec) => session_pane(spec),
-        NodeKind::ClosedWindow { reason, .. } => {
+        NodeKind::ClosedWindow { keeps, .. } => format!("closed window ({}); state: {}", node.name, kept(keeps)),
+    }
+}
+
+fn kept(keeps: &Keeps) -> String {
+    match keeps {
+        Keeps::First(pruning) => format!("{}, pruned every {} rows", pruning.what, pruning.every),
+        Keeps::All(reason) => {
             let why = if reason.is_empty() { "no faster operator has this shape" } else { reason };
-            format!("closed window ({}); state: the rows of open windows, since {why}", node.name)
+            format!("the rows of open windows, since {why}")
         }
     }
 }
@@ -160,7 +167,7 @@ fn session(spec: &SessionSpec) -> String {
 }
 
 /// An expression without the names of its tables.
-fn name(expr: &Expr) -> String {
+pub(crate) fn name(expr: &Expr) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
         Expr::Alias(alias) => name(&alias.expr),

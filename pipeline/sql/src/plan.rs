@@ -11,6 +11,7 @@ pub(crate) mod output;
 pub(crate) mod over;
 pub(crate) mod piece;
 pub(crate) mod session;
+pub(crate) mod top_n;
 pub(crate) mod union;
 pub(crate) mod window_node;
 pub(crate) mod windows;

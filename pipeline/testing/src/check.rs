@@ -12,7 +12,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use citystream_model::Diagnostic;
 use citystream_model::time::{Micros, micros};
-use citystream_operators::plan::{Input, NodeKind, StreamPlan};
+use citystream_operators::plan::{Input, Keeps, NodeKind, StreamPlan};
 use citystream_sql::CheckedJob;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -62,7 +62,7 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     same("stream", &streamed, "batch", &render(&twin, columns))?;
     let outside = second_opinion(case, &job, &outcome, &streamed)?;
     finality(case, &job, &outcome)?;
-    let again = stream(3, &job.plan)?;
+    let again = stream(3, &pruned_often(&job.plan))?;
     same("stream", &streamed, "stream in other pieces", &render(&again.batches(), columns))?;
     if again.late != outcome.late {
         return Err(format!("late rows depend on the pieces: {:?} and {:?}", outcome.late, again.late));
@@ -71,6 +71,17 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     let slow = stream(4, &reference)?;
     same("stream", &streamed, "stream through closed windows", &render(&slow.batches(), columns))?;
     Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside })
+}
+
+/// The same plan with windows pruned every two rows: those of a case are too few for it otherwise.
+fn pruned_often(plan: &StreamPlan) -> StreamPlan {
+    let mut plan = plan.clone();
+    for node in &mut plan.nodes {
+        if let NodeKind::ClosedWindow { keeps: Keeps::First(pruning), .. } = &mut node.kind {
+            pruning.every = 2;
+        }
+    }
+    plan
 }
 
 fn same(left_name: &str, left: &[String], right_name: &str, right: &[String]) -> Result<(), String> {

@@ -7,7 +7,7 @@ use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
 use crate::plan::session;
 use citystream_functions::{Overlap, Sensitivity, WindowSpec, order_sensitivity};
-use citystream_operators::plan::{KeyRole, NodeKind, PaneSpec};
+use citystream_operators::plan::{Keeps, KeyRole, NodeKind, PaneSpec};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
@@ -64,8 +64,8 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
         let plan = LogicalPlan::Aggregate(aggregate.clone());
         plan.with_new_exprs(aggregate.group_expr.iter().chain(&aggregate.aggr_expr).cloned().collect(), inputs)
     };
-    let reason = kept.unwrap_or_default();
-    lowering.closed_window("aggregate", reason, vec![input], build, facts, first_close(&closed))
+    let keeps = Keeps::All(kept.unwrap_or_default());
+    lowering.closed_window("aggregate", keeps, vec![input], build, facts, first_close(&closed))
 }
 
 /// Lowers an aggregate whose rows go into panes, of which the operator makes windows; `None` when windows close otherwise.
