@@ -145,6 +145,11 @@ impl Arguments {
 // === impl Groups ===
 
 impl Groups {
+    /// Groups that remember nothing but their keys.
+    pub(crate) fn without_states() -> Self {
+        Self { accumulators: Vec::new(), numbers: Vec::new(), places: Places::Few(HashMap::new()) }
+    }
+
     /// Key numbers of the groups, in order.
     pub(crate) fn numbers(&self) -> &[u32] {
         &self.numbers
@@ -174,6 +179,15 @@ impl Groups {
                 numbers.iter().map(|number| place(*number)).collect()
             }
         }
+    }
+
+    /// The group of a key number, if it has one.
+    pub(crate) fn find(&self, number: u32) -> Option<usize> {
+        let place = match &self.places {
+            Places::Few(places) => places.get(&number),
+            Places::Table(places) => places.get(number as usize).filter(|place| **place != NONE),
+        };
+        place.map(|place| *place as usize)
     }
 
     /// Adds rows to their groups.
@@ -252,6 +266,12 @@ impl Places {
 // === impl Sealed ===
 
 impl Sealed {
+    /// The states of some groups only.
+    pub(crate) fn states_of(&self, groups: &UInt32Array) -> Result<Vec<ArrayRef>> {
+        let taken = self.states.iter().map(|column| take(column, groups, None)).collect::<Result<_, _>>();
+        taken.map_err(|error| Error::internal("states of some groups").caused_by(error))
+    }
+
     /// Takes over new key numbers.
     pub(crate) fn renumber(&mut self, moved: &[u32]) {
         self.numbers.iter_mut().for_each(|number| *number = moved[*number as usize]);

@@ -8,7 +8,8 @@
 //!   10:12 c  --->   10:15: [10:12 c]                    (its keys hold the window, so windows do not mix)
 //! ```
 //!
-//! It remembers the rows of open windows and forgets them when the watermark reaches their closing time.
+//! It remembers the rows of open windows and forgets them when the watermark reaches their closing time. Where the plan
+//! says which rows are enough (the first three of each key), a window with many rows is pruned down to those.
 
 use crate::closing;
 use crate::fragment::Fragment;
@@ -30,9 +31,11 @@ pub(crate) struct ClosedWindow {
     // PROPERTIES
     /// SQL that is run over closed windows.
     fragment: Fragment,
+    /// SQL that leaves of a window's rows those that are enough, and the rows that come between two runs of it.
+    pruning: Option<(Fragment, usize)>,
     // STATES
     /// Per port: rows by the watermark that closes them, microseconds.
-    open: Vec<BTreeMap<i64, Held>>,
+    open: Vec<BTreeMap<i64, Rows>>,
     /// Checkpoints since the last one with the whole state.
     parts: u32,
     /// Newest watermark.
@@ -43,9 +46,13 @@ pub(crate) struct ClosedWindow {
 }
 
 /// Rows of one window.
-#[derive(Debug, Default)]
-struct Held {
+#[derive(Debug, Clone, Default)]
+struct Rows {
     batches: Vec<RecordBatch>,
+    count: usize,
+    bytes: usize,
+    /// Rows that the last pruning left.
+    left: usize,
     /// How many of the batches stand in a checkpoint.
     saved: usize,
 }
@@ -53,9 +60,8 @@ struct Held {
 // === impl ClosedWindow ===
 
 impl ClosedWindow {
-    pub(crate) fn new(fragment: Fragment, ports: usize) -> Self {
-        let open = (0..ports).map(|_| BTreeMap::new()).collect();
-        Self { fragment, open, parts: 0, watermark: Watermark::NONE, bytes: 0 }
+    pub(crate) fn new(fragment: Fragment, pruning: Option<(Fragment, usize)>, ports: usize) -> Self {
+        Self { fragment, pruning, open: vec![BTreeMap::new(); ports], parts: 0, watermark: Watermark::NONE, bytes: 0 }
     }
 
     /// Closing times up to the watermark, in ascending order.
@@ -67,18 +73,16 @@ impl ClosedWindow {
     fn run(&mut self, closing: &[i64], out: &mut Vec<RecordBatch>) -> Result<()> {
         let mut inputs = Vec::with_capacity(self.open.len());
         for port in &mut self.open {
-            let held = closing.iter().filter_map(|closes_at| port.remove(closes_at));
-            let batches: Vec<_> = held.flat_map(|held| held.batches).collect();
-            self.bytes = self.bytes.saturating_sub(batches.iter().map(batch_bytes).sum::<usize>());
-            inputs.push(batches);
+            let rows: Vec<Rows> = closing.iter().filter_map(|closes_at| port.remove(closes_at)).collect();
+            self.bytes -= rows.iter().map(|rows| rows.bytes).sum::<usize>();
+            inputs.push(rows.into_iter().flat_map(|rows| rows.batches).collect());
         }
         out.extend(self.fragment.run(inputs)?);
         Ok(())
     }
 
     fn rows(&self, closes_at: i64) -> usize {
-        let held = self.open.iter().filter_map(|port| port.get(&closes_at));
-        held.flat_map(|held| &held.batches).map(RecordBatch::num_rows).sum()
+        self.open.iter().filter_map(|port| port.get(&closes_at)).map(|rows| rows.count).sum()
     }
 }
 
@@ -86,8 +90,17 @@ impl Operator for ClosedWindow {
     fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
         for (closes_at, rows) in split(batch)? {
             closing::check_open(closes_at, self.watermark)?;
-            self.bytes += batch_bytes(&rows);
-            self.open[port].entry(closes_at).or_default().batches.push(rows);
+            let window = self.open[port].entry(closes_at).or_default();
+            self.bytes -= window.bytes;
+            window.push(rows);
+            if let Some((fragment, every)) = &self.pruning {
+                let was_saved = window.saved > 0;
+                if window.prune(fragment, *every)? && was_saved {
+                    // Rows that went stand in a checkpoint: the next one has to hold the whole state.
+                    self.parts = MOST_PARTS;
+                }
+            }
+            self.bytes += window.bytes;
         }
         Ok(())
     }
@@ -150,6 +163,28 @@ impl Operator for ClosedWindow {
 
     fn open_windows(&self, windows: &mut OpenWindows) {
         windows.add_ends(self.open.iter().flat_map(BTreeMap::keys).copied());
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    fn push(&mut self, batch: RecordBatch) {
+        self.count += batch.num_rows();
+        self.bytes += batch_bytes(&batch);
+        self.batches.push(batch);
+    }
+
+    /// Leaves the rows that are enough, once as many have come as were left, and `every`: so a row is read twice or so.
+    /// True when it has.
+    fn prune(&mut self, fragment: &Fragment, every: usize) -> Result<bool> {
+        if self.count - self.left < every.max(self.left) {
+            return Ok(false);
+        }
+        let batches = fragment.run(vec![std::mem::take(self).batches])?;
+        batches.into_iter().for_each(|batch| self.push(batch));
+        self.left = self.count;
+        Ok(true)
     }
 }
 

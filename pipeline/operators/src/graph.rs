@@ -4,8 +4,9 @@ use crate::closed_window::ClosedWindow;
 use crate::fragment::Fragment;
 use crate::operator::{OpenWindows, Operator};
 use crate::pane::{Pane, Phase};
-use crate::plan::{FragmentPlan, NodeKind, StreamPlan};
+use crate::plan::{FragmentPlan, Keeps, NodeKind, StreamPlan};
 use crate::session::Session;
+use crate::session_pane::SessionPane;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
@@ -147,9 +148,16 @@ fn operator(
     let fragment = |fragment: &FragmentPlan| Fragment::plan(fragment, plan, executor);
     Ok(match &node.kind {
         NodeKind::Stateless(spec) => Box::new(Stateless { fragment: fragment(spec)?, ports }),
-        NodeKind::ClosedWindow { fragment: spec, .. } => Box::new(ClosedWindow::new(fragment(spec)?, ports)),
+        NodeKind::ClosedWindow { fragment: spec, keeps } => {
+            let pruning = match keeps {
+                Keeps::All(_) => None,
+                Keeps::First(pruning) => Some((fragment(&pruning.fragment)?, pruning.every)),
+            };
+            Box::new(ClosedWindow::new(fragment(spec)?, pruning, ports))
+        }
         NodeKind::Pane(spec) => Box::new(Pane::plan(spec, blueprint.phase, &plan.session)?),
         NodeKind::Session(spec) => Box::new(Session::new(spec.clone())?),
+        NodeKind::SessionPane(spec) => Box::new(SessionPane::plan(spec, &plan.session)?),
     })
 }
 

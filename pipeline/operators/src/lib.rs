@@ -19,3 +19,4 @@ pub mod operator;
 mod pane;
 pub mod plan;
 pub mod session;
+mod session_pane;

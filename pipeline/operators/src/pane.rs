@@ -343,7 +343,7 @@ impl Operator for Pane {
 }
 
 /// Puts small batches together: what follows costs as much for a row as for a thousand.
-fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Result<()> {
+pub(crate) fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Result<()> {
     let (mut from, mut rows) = (0, 0);
     for (at, batch) in batches.iter().enumerate() {
         rows += batch.num_rows();
@@ -356,7 +356,7 @@ fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Result<()> {
     Ok(())
 }
 
-fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
+pub(crate) fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
     let keys = spec.keys.iter().zip(spec.schema.fields()).filter(|((_, of), _)| *of == role);
     keys.map(|(_, field)| field.as_ref().clone()).collect()
 }

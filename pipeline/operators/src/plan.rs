@@ -73,13 +73,36 @@ pub enum NodeKind {
     ClosedWindow {
         /// The SQL.
         fragment: FragmentPlan,
-        /// Why no operator with a smaller state serves; empty where none was asked for.
-        reason: String,
+        /// Which rows of open windows it keeps.
+        keeps: Keeps,
     },
     /// Aggregates of groups whose keys hold a window; each input has a last column [`CLOSES_AT`].
     Pane(PaneSpec),
     /// Session assignment.
     Session(SessionSpec),
+    /// Aggregates of groups whose keys hold a session and its keys. Where a session has rows that are in no group, a
+    /// second input has the session's keys and times of all rows: [`KeyRole::OfPane`] in order, then the time.
+    SessionPane(SessionPaneSpec),
+}
+
+/// Which rows of open windows are kept.
+#[derive(Debug, Clone)]
+pub enum Keeps {
+    /// All; why no operator with a smaller state serves, empty where none was asked for.
+    All(String),
+    /// Those that may be among the first.
+    First(Box<Pruning>),
+}
+
+/// Leaves out rows of an open window that cannot count any more.
+#[derive(Debug, Clone)]
+pub struct Pruning {
+    /// From rows of the window to those of them that are kept, with the same columns; what goes changes no answer.
+    pub fragment: FragmentPlan,
+    /// Rows that come between two prunings, at least.
+    pub every: usize,
+    /// What is kept, for explain.
+    pub what: String,
 }
 
 /// `GROUP BY` a window and keys.
@@ -97,12 +120,23 @@ pub struct PaneSpec {
     pub schema: SchemaRef,
 }
 
+/// `GROUP BY` a session, its keys and more.
+#[derive(Debug, Clone)]
+pub struct SessionPaneSpec {
+    /// The groups; keys of the session are [`KeyRole::OfPane`], and there is no overlap and no [`CLOSES_AT`].
+    pub groups: PaneSpec,
+    /// Index of the event-time column among the rows' columns, Timestamp(us).
+    pub time: usize,
+    /// Shortest silence that ends a session.
+    pub gap: Duration,
+}
+
 /// What a group key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRole {
     /// One of many values in a window.
     Key,
-    /// The same for all rows of a pane: bounds of a tumbling window.
+    /// The same for all rows of a pane or session: bounds of a tumbling window, keys of a session.
     OfPane,
     /// Start of the window, which the operator knows.
     Start,

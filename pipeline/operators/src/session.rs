@@ -22,6 +22,9 @@ use citystream_state::run::{Run, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// Rows per output batch.
 const ROWS_PER_BATCH: usize = 8_192;
 
@@ -43,6 +46,7 @@ pub(crate) struct Session {
     parts: u32,
     watermark: Watermark,
     // METRICS
+    /// Bytes of batches, keys, ends and places.
     bytes: usize,
 }
 
@@ -129,9 +133,11 @@ impl Session {
             }
             let Some(sessions) = self.keys.get_mut(&key) else { continue };
             if let Some(open) = sessions.remove(&start) {
+                self.bytes -= entry_bytes(&key) + open.rows.len() * size_of::<Place>();
                 closed.push(Closed { start, end, rows: open.rows });
             }
             if sessions.is_empty() {
+                self.bytes -= entry_bytes(&key);
                 self.keys.remove(&key);
             }
         }
@@ -164,7 +170,12 @@ impl Session {
 
     /// Puts a row at `at` into the sessions of its key, joining those that it bridges.
     fn insert(&mut self, key: Option<OwnedRow>, at: Micros, row: Place) {
-        let sessions = self.keys.entry(key.clone()).or_default();
+        let bytes = entry_bytes(&key);
+        let sessions = self.keys.entry(key.clone()).or_insert_with(|| {
+            self.bytes += bytes;
+            BTreeMap::new()
+        });
+        self.bytes += size_of::<Place>();
         let mut merged = Open { last: at, rows: vec![row] };
         let mut first = at;
         // Sessions that are less than the gap away from the row, on either side of it.
@@ -176,6 +187,7 @@ impl Session {
             .collect();
         for start in near {
             if let Some(open) = sessions.remove(&start) {
+                self.bytes -= bytes;
                 self.ends.remove(&(open.last.saturating_add(self.gap), key.clone(), start));
                 first = first.min(start);
                 merged.last = merged.last.max(open.last);
@@ -184,6 +196,7 @@ impl Session {
                 merged.rows = rows;
             }
         }
+        self.bytes += bytes;
         self.ends.insert((merged.last.saturating_add(self.gap), key, first));
         sessions.insert(first, merged);
     }
@@ -285,6 +298,11 @@ impl Operator for Session {
     fn open_windows(&self, windows: &mut OpenWindows) {
         windows.add_sessions(self.ends.len());
     }
+}
+
+/// Bytes of one end with its session, and of one key with its sessions, within a few.
+fn entry_bytes(key: &Option<OwnedRow>) -> usize {
+    size_of::<(Micros, Option<OwnedRow>, Micros, Open)>() + key.as_ref().map_or(0, |key| key.as_ref().len())
 }
 
 fn failed(error: arrow::error::ArrowError) -> Error {

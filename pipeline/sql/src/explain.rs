@@ -11,7 +11,9 @@ use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
 use citystream_model::job::LatePolicy;
 use citystream_model::stream::Stream;
-use citystream_operators::plan::{Input, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionSpec};
+use citystream_operators::plan::{
+    Input, Keeps, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionPaneSpec, SessionSpec,
+};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::fmt::Write;
 use std::time::Duration;
@@ -83,9 +85,17 @@ fn operator(node: &PlanNode) -> String {
         NodeKind::Stateless(fragment) => format!("calc: {}; state: none", steps(&fragment.plan)),
         NodeKind::Pane(spec) => pane(spec),
         NodeKind::Session(spec) => session(spec),
-        NodeKind::ClosedWindow { reason, .. } => {
+        NodeKind::SessionPane(spec) => session_pane(spec),
+        NodeKind::ClosedWindow { keeps, .. } => format!("closed window ({}); state: {}", node.name, kept(keeps)),
+    }
+}
+
+fn kept(keeps: &Keeps) -> String {
+    match keeps {
+        Keeps::First(pruning) => format!("{}, pruned every {} rows", pruning.what, pruning.every),
+        Keeps::All(reason) => {
             let why = if reason.is_empty() { "no faster operator has this shape" } else { reason };
-            format!("closed window ({}); state: the rows of open windows, since {why}", node.name)
+            format!("the rows of open windows, since {why}")
         }
     }
 }
@@ -146,10 +156,6 @@ fn collect_steps(plan: &LogicalPlan, steps: &mut Vec<String>) {
 
 fn pane(spec: &PaneSpec) -> String {
     let time = |micros: i64| format_duration(Duration::from_micros(micros.unsigned_abs()));
-    let keys: Vec<String> =
-        spec.keys.iter().filter(|(_, role)| *role == KeyRole::Key).map(|(key, _)| name(key)).collect();
-    let keys = if keys.is_empty() { "all rows".to_owned() } else { keys.join(", ") };
-    let aggregates: Vec<String> = spec.aggregates.iter().map(name).collect();
     let (windows, held) = match spec.overlap {
         None => ("a pane per window".to_owned(), "open windows".to_owned()),
         Some(Overlap::Hop { pane, slide, size }) => (
@@ -160,7 +166,27 @@ fn pane(spec: &PaneSpec) -> String {
             (format!("panes of {}, windows up to {}", time(step), time(size)), format!("{} panes", size / step))
         }
     };
-    format!("pane aggregate by {keys}: {}; {windows}; state: a group per key in {held}", aggregates.join(", "))
+    let keys = keys_of(spec, |role| role == KeyRole::Key);
+    format!("pane aggregate by {keys}: {}; {windows}; state: a group per key in {held}", aggregates_of(spec))
+}
+
+fn session_pane(spec: &SessionPaneSpec) -> String {
+    let keys = keys_of(&spec.groups, |role| matches!(role, KeyRole::OfPane | KeyRole::Key));
+    let sessions = keys_of(&spec.groups, |role| role == KeyRole::OfPane);
+    format!(
+        "session aggregate by {keys}: {}; sessions by {sessions}, gap {}; state: a group per key in each open session",
+        aggregates_of(&spec.groups),
+        format_duration(spec.gap)
+    )
+}
+
+fn keys_of(spec: &PaneSpec, is_wanted: impl Fn(KeyRole) -> bool) -> String {
+    let keys: Vec<String> = spec.keys.iter().filter(|(_, role)| is_wanted(*role)).map(|(key, _)| name(key)).collect();
+    if keys.is_empty() { "all rows".to_owned() } else { keys.join(", ") }
+}
+
+fn aggregates_of(spec: &PaneSpec) -> String {
+    spec.aggregates.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn session(spec: &SessionSpec) -> String {
@@ -171,7 +197,7 @@ fn session(spec: &SessionSpec) -> String {
 }
 
 /// An expression without the names of its tables.
-fn name(expr: &Expr) -> String {
+pub(crate) fn name(expr: &Expr) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
         Expr::Alias(alias) => name(&alias.expr),

@@ -19,7 +19,7 @@ use citystream_model::job::JobSpec;
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::{Diagnostic, Error, Result};
-use citystream_operators::plan::{NodeKind, StreamPlan};
+use citystream_operators::plan::{Keeps, NodeKind, StreamPlan};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result as PlanResult;
 use datafusion::datasource::MemTable;
@@ -290,7 +290,12 @@ fn can_run(lowered: &StreamPlan, twin: &BatchTwin) -> PlanResult<()> {
     // All tables are in memory, so planning waits for nothing.
     let at_once = || datafusion::common::internal_datafusion_err!("planning waited for something");
     for node in &lowered.nodes {
-        if let NodeKind::Stateless(fragment) | NodeKind::ClosedWindow { fragment, .. } = &node.kind {
+        let fragments = match &node.kind {
+            NodeKind::ClosedWindow { fragment, keeps: Keeps::First(pruning) } => vec![fragment, &pruning.fragment],
+            NodeKind::Stateless(fragment) | NodeKind::ClosedWindow { fragment, .. } => vec![fragment],
+            NodeKind::Pane(_) | NodeKind::Session(_) | NodeKind::SessionPane(_) => Vec::new(),
+        };
+        for fragment in fragments {
             let planner = lowered.session.query_planner();
             planner.create_physical_plan(&fragment.plan, &lowered.session).now_or_never().ok_or_else(at_once)??;
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod assign;
+pub(crate) mod below;
 pub(crate) mod columns;
 pub(crate) mod join;
 pub(crate) mod lower;
@@ -10,7 +11,8 @@ pub(crate) mod output;
 pub(crate) mod over;
 pub(crate) mod piece;
 pub(crate) mod route;
-pub(crate) mod slide;
+pub(crate) mod session;
+pub(crate) mod top_n;
 pub(crate) mod union;
 pub(crate) mod window_node;
 pub(crate) mod windows;

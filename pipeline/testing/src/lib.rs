@@ -16,6 +16,7 @@
 pub mod arrival;
 pub mod case;
 pub mod check;
+pub mod course;
 pub mod expression;
 pub mod foreign;
 pub mod query;

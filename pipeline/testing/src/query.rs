@@ -107,12 +107,13 @@ impl<'a> Grammar<'a> {
         if depth == 0 {
             return if self.rng.random_bool(0.25) { self.raw(window) } else { self.grouped(window) };
         }
-        match self.rng.random_range(0..12) {
+        match self.rng.random_range(0..14) {
             0..4 => self.over(depth, window),
             4..7 => self.join(depth, window),
             7 => self.distinct(depth, window),
             8 => self.union(depth, window),
             9..11 => self.cascade(depth),
+            11..13 => self.first(depth, window),
             _ => self.regrouped(depth, window),
         }
     }

@@ -1,6 +1,7 @@
 //! Runs a job over raw records, the way the runtime does: decode, gate, graph; nothing else has a say.
 
 use crate::arrival::Piece;
+use crate::course::{Checkpoint, Checkpoints, Course, LastFirst};
 use crate::records::{Fate, Raw};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -10,7 +11,7 @@ use citystream_model::job::SinkRef;
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Diagnostic, Result};
 use citystream_operators::admit::{Gate, Verdict};
-use citystream_operators::dataflow::{Dataflow, Shard, Workers};
+use citystream_operators::dataflow::Dataflow;
 use citystream_operators::plan::StreamPlan;
 use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ pub struct Permissive;
 pub type Address = (usize, i32, i64);
 
 /// What a run came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Output batches with the watermarks before and after which they came; hidden columns behind the SELECT's.
     pub output: Vec<Emission>,
@@ -84,32 +85,7 @@ pub fn prepare(ddl: &str, job: &str, tables: &Tables) -> Result<CheckedJob, Vec<
     Ok(jobs.remove(0))
 }
 
-/// How many shards work on a run, and before which piece the streams are said to have got more partitions.
-#[derive(Debug, Clone, Copy)]
-pub struct Shards {
-    /// Partitions go to them in turn.
-    pub count: usize,
-    /// Number of the piece.
-    pub repartition: Option<usize>,
-}
-
-/// The last shard first, since their order must not matter.
-struct LastFirst;
-
-// === impl Shards ===
-
-impl Shards {
-    /// All on one shard.
-    pub const ONE: Self = Self { count: 1, repartition: None };
-}
-
-impl Workers for LastFirst {
-    fn run(&self, shards: &mut [Shard], task: &(dyn Fn(&mut Shard) -> Result<()> + Sync)) -> Result<()> {
-        shards.iter_mut().rev().try_for_each(task)
-    }
-}
-
-/// Runs `plan` of `job` over `records[stream][partition]` as they arrive; `names` are the streams' names.
+/// Runs `plan` of `job` over `records[stream][partition]` as they arrive, on `course`; `names` are the streams' names.
 ///
 /// # Errors
 /// What the engine reports.
@@ -119,11 +95,11 @@ pub fn stream(
     names: &[&str],
     records: &[Vec<Vec<Raw>>],
     arrival: &[Piece],
-    shards: Shards,
+    course: &Course,
 ) -> Result<Outcome> {
     let place = |stream: &str| names.iter().position(|name| *name == stream).expect("a stream of the world");
     let inputs: Vec<usize> = job.streams.iter().map(|stream| place(&stream.name)).collect();
-    let mut dataflow = Dataflow::build(plan.clone(), inputs.len(), shards.count)?;
+    let mut dataflow = Dataflow::build(plan.clone(), inputs.len(), course.shards)?;
     let gate = |(at, world): (usize, &usize)| {
         let partitions = 0..i32::try_from(records[*world].len()).expect("few partitions");
         Gate::new(job.streams[at].out_of_order, job.spec.lateness, partitions)
@@ -131,23 +107,36 @@ pub fn stream(
     let mut gates: Vec<Gate> = inputs.iter().enumerate().map(gate).collect();
     let decoders: Vec<Decoder> = job.streams.iter().map(|stream| Decoder::new(stream.clone())).collect();
     let mut outcome = Outcome { admitted: vec![Vec::new(); inputs.len()], ..Outcome::default() };
-    let mut watermark = Watermark::NONE;
-    for (number, piece) in arrival.iter().enumerate() {
-        if shards.repartition == Some(number) {
+    let (mut checkpoints, mut saved, mut kill) = (Checkpoints::default(), None::<Checkpoint>, course.kill);
+    let mut number = 0;
+    while number <= arrival.len() {
+        if let Some((_, shards)) = kill.take_if(|(piece, _)| *piece == number)
+            && let Some(checkpoint) = &saved
+        {
+            (number, gates, outcome) = (checkpoint.piece, checkpoint.gates.clone(), checkpoint.outcome.clone());
+            dataflow = checkpoint.resume(plan, inputs.len(), shards)?;
+            checkpoints = Checkpoints::default();
+        }
+        if course.repartition == Some(number) {
             dataflow.repartition()?;
         }
+        if course.checkpoints.contains(&number) {
+            saved = Some(checkpoints.make(&mut dataflow, number, &gates, &outcome)?);
+        }
+        let Some(piece) = arrival.get(number) else { break };
+        number += 1;
         let Some(at) = inputs.iter().position(|input| *input == piece.stream) else { continue };
         let raw = &records[piece.stream][piece.partition as usize][piece.records.clone()];
         let rows = admit(&decoders[at], &mut gates[at], piece, raw, &mut outcome)?;
-        let shard = piece.partition as usize % shards.count;
+        let (watermark, shard) = (dataflow.watermark(), piece.partition as usize % dataflow.shards());
         let pushed = if rows.num_rows() > 0 { dataflow.push(shard, at, &rows)? } else { Vec::new() };
         outcome.emit(pushed, watermark, watermark, true);
         outcome.admitted[at].push(rows);
         let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
         assert!(next >= watermark, "the watermark went back");
         outcome.emit(dataflow.advance(next, &LastFirst)?, watermark, next, false);
-        watermark = next;
     }
+    let watermark = dataflow.watermark();
     outcome.emit(dataflow.advance(Watermark::END, &LastFirst)?, watermark, Watermark::END, false);
     assert_eq!(dataflow.open_windows(), 0, "no window is open at the end");
     Ok(outcome)

@@ -201,6 +201,7 @@ fn owners_ways(plan: &StreamPlan, at: usize, is_one: bool) -> Vec<By> {
     match (&node.kind, &node.route) {
         _ if is_one => vec![By::First; node.inputs.len()],
         (NodeKind::Pane(spec), _) => vec![by_keys(spec)],
+        (NodeKind::SessionPane(spec), _) => vec![By::Columns((0..keys_of(&spec.groups, KeyRole::OfPane)).collect())],
         (_, Route::Keys { columns, .. }) => columns.iter().cloned().map(By::Columns).collect(),
         _ => vec![By::First; node.inputs.len()],
     }
@@ -208,6 +209,10 @@ fn owners_ways(plan: &StreamPlan, at: usize, is_one: bool) -> Vec<By> {
 
 /// States of panes go by their keys, which are their first columns.
 fn by_keys(spec: &PaneSpec) -> By {
-    let keys = spec.keys.iter().filter(|(_, role)| *role == KeyRole::Key).count();
+    let keys = keys_of(spec, KeyRole::Key);
     if keys == 0 { By::First } else { By::Columns((0..keys).collect()) }
+}
+
+fn keys_of(spec: &PaneSpec, of: KeyRole) -> usize {
+    spec.keys.iter().filter(|(_, role)| *role == of).count()
 }

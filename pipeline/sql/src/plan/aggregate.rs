@@ -1,25 +1,30 @@
 //! `GROUP BY` and `DISTINCT`: a group is final when a window in its key has closed.
 
 use crate::finding::{Finding, place_of};
-use crate::plan::columns::{self, ClosingKeys, Facts, Keys, Role, facts_of_keys, first_close, settle};
+use crate::plan::below::{Part, WindowBelow, Windows};
+use crate::plan::columns::{self, ClosingKeys, Fact, Facts, Keys, Role, facts_of_keys, first_close, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
-use crate::plan::slide::{Bound, Sliding};
-use citystream_functions::{Overlap, Sensitivity, order_sensitivity};
-use citystream_operators::plan::{KeyRole, NodeKind, PaneSpec};
+use crate::plan::session;
+use citystream_functions::{Overlap, Sensitivity, WindowSpec, order_sensitivity};
+use citystream_operators::plan::{Keeps, KeyRole, NodeKind, PaneSpec};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
 
-/// Lowers an aggregate over a stream: to panes, or to a `ClosedWindow` where they cannot serve.
+/// Lowers an aggregate over a stream: to panes, to sessions, or to a `ClosedWindow` where they cannot serve.
 pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Result<Piece> {
     let kept = keeps_rows(aggregate);
     if lowering.fast
         && kept.is_none()
-        && let Some(sliding) = Sliding::below(aggregate, &|plan| Ok(!lowering.has_stream(plan)?))?
+        && let Some(below) = WindowBelow::of(aggregate, &|plan| Ok(!lowering.has_stream(plan)?))?
     {
         let mark = lowering.mark();
-        if let Some(piece) = windows_of_panes(lowering, aggregate, &sliding)? {
+        let piece = match &below.windows {
+            Windows::Overlapping { spec, overlap } => windows_of_panes(lowering, aggregate, &below, spec, *overlap)?,
+            Windows::Session(node) => session::lower(lowering, aggregate, &below, node)?,
+        };
+        if let Some(piece) = piece {
             return Ok(piece);
         }
         lowering.forget_after(mark);
@@ -50,7 +55,7 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     let kept = kept.or_else(|| by_instant(&closing));
     if lowering.fast && kept.is_none() {
         let roles = roles(&keys, &closing);
-        let node = pane(aggregate, roles, None);
+        let node = NodeKind::Pane(groups(aggregate, roles, None));
         let input = lowering.cut(piece, aggregate.input.schema(), Some(closes_at))?;
         return lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed));
     }
@@ -59,60 +64,72 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
         let plan = LogicalPlan::Aggregate(aggregate.clone());
         plan.with_new_exprs(aggregate.group_expr.iter().chain(&aggregate.aggr_expr).cloned().collect(), inputs)
     };
-    let reason = kept.unwrap_or_default();
-    lowering.closed_window("aggregate", reason, vec![input], build, facts, first_close(&closed))
+    let keeps = Keeps::All(kept.unwrap_or_default());
+    lowering.closed_window("aggregate", keeps, vec![input], build, facts, first_close(&closed))
 }
 
 /// Lowers an aggregate whose rows go into panes, of which the operator makes windows; `None` when windows close otherwise.
-fn windows_of_panes(lowering: &mut Lowering<'_>, aggregate: &Aggregate, sliding: &Sliding) -> Result<Option<Piece>> {
-    let piece = lowering.piece(&sliding.input)?;
+fn windows_of_panes(
+    lowering: &mut Lowering<'_>,
+    aggregate: &Aggregate,
+    below: &WindowBelow,
+    spec: &WindowSpec,
+    overlap: Overlap,
+) -> Result<Option<Piece>> {
+    let piece = lowering.piece(&below.input)?;
     let fact = |key: &Expr| columns::known(key, piece.plan.schema(), &piece.facts);
-    let bounds = aggregate.group_expr.iter().map(|key| sliding.bound(key));
-    let keys: Vec<(&Expr, Option<Bound>)> = aggregate.group_expr.iter().zip(bounds).collect();
+    let parts: Vec<Option<Part>> = aggregate.group_expr.iter().map(|key| below.part(key)).collect();
+    let keys = || aggregate.group_expr.iter().zip(&parts);
     // A bound of an inner window among the keys may close a group before the outer window ends.
-    if keys.iter().any(|(key, bound)| bound.is_none() && fact(key).is_some_and(|fact| fact.is_bound())) {
+    if keys().any(|(key, part)| part.is_none() && fact(key).is_some_and(|fact| fact.is_bound())) {
         return Ok(None);
     }
-    let end_of_pane = keys.iter().filter(|(_, bound)| bound.is_some()).find_map(|(key, _)| fact(key)?.closes_at(key));
+    let end_of_pane = keys().filter(|(_, part)| part.is_some()).find_map(|(key, _)| fact(key)?.closes_at(key));
     let Some(end_of_pane) = end_of_pane else { return Ok(None) };
-    let [start, end] = columns::of_window(&sliding.spec, lowering.next_window());
-    let mut facts: Facts = Vec::new();
-    let mut roles = Vec::new();
-    for (key, bound) in &keys {
-        let (known, role) = match bound {
-            Some(Bound::Start) => (Some(start.clone()), KeyRole::Start),
-            Some(Bound::End) => (Some(end.clone()), KeyRole::End),
-            None => (
-                fact(key).map(|mut fact| {
-                    fact.role = Role::Label;
-                    fact
-                }),
-                KeyRole::Key,
-            ),
-        };
-        facts.push(known);
-        roles.push(((*key).clone(), role));
-    }
-    let closed: Vec<_> = facts
-        .iter()
-        .enumerate()
-        .filter_map(|(at, fact)| fact.clone().map(|fact| (out_column(aggregate, at), fact)))
-        .filter(|(_, fact)| fact.is_bound())
-        .collect();
-    facts.resize(aggregate.schema.fields().len(), None);
-    let node = pane(aggregate, roles, Some(sliding.overlap));
+    let (facts, closed) = key_facts(aggregate, &parts, &piece, columns::of_window(spec, lowering.next_window()));
+    let role = |part: &Option<Part>| match part {
+        Some(Part::Start) => KeyRole::Start,
+        Some(Part::End) => KeyRole::End,
+        Some(Part::Key(_)) | None => KeyRole::Key,
+    };
+    let roles = keys().map(|(key, part)| (key.clone(), role(part))).collect();
+    let node = NodeKind::Pane(groups(aggregate, roles, Some(overlap)));
     let input = lowering.cut(piece, aggregate.input.schema(), Some(end_of_pane))?;
     lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed)).map(Some)
 }
 
-fn pane(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, overlap: Option<Overlap>) -> NodeKind {
-    NodeKind::Pane(PaneSpec {
+/// What is known of the columns that come out of an aggregate over windows with the facts `start` and `end`, and which of
+/// them close a group.
+pub(crate) fn key_facts(
+    aggregate: &Aggregate,
+    parts: &[Option<Part>],
+    piece: &Piece,
+    [start, end]: [Fact; 2],
+) -> (Facts, ClosingKeys) {
+    let label = |key: &Expr| {
+        let fact = columns::known(key, piece.plan.schema(), &piece.facts);
+        fact.map(|fact| Fact { role: Role::Label, ..fact })
+    };
+    let fact = |(key, part): (&Expr, &Option<Part>)| match part {
+        Some(Part::Start) => Some(start.clone()),
+        Some(Part::End) => Some(end.clone()),
+        Some(Part::Key(_)) | None => label(key),
+    };
+    let mut facts: Facts = aggregate.group_expr.iter().zip(parts).map(fact).collect();
+    let known = facts.iter().enumerate().filter_map(|(at, fact)| Some((out_column(aggregate, at), fact.clone()?)));
+    let closed = known.filter(|(_, fact)| fact.is_bound()).collect();
+    facts.resize(aggregate.schema.fields().len(), None);
+    (facts, closed)
+}
+
+pub(crate) fn groups(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, overlap: Option<Overlap>) -> PaneSpec {
+    PaneSpec {
         input: Arc::clone(aggregate.input.schema()),
         keys,
         aggregates: aggregate.aggr_expr.clone(),
         overlap,
         schema: Arc::new(aggregate.schema.as_arrow().clone()),
-    })
+    }
 }
 
 /// What each key is: the bounds of one window are the same for all rows that close together.

@@ -4,6 +4,7 @@ use crate::finding::{Finding, place_of};
 use crate::plan::columns::{Fact, Facts, Role, first_close, known, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
+use citystream_operators::plan::Keeps;
 use datafusion::common::{DFSchemaRef, JoinType, Result};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, when};
 use std::sync::Arc;
@@ -85,7 +86,7 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
     };
     lowering.closed_window(
         "join",
-        "a join needs the rows of both sides".to_owned(),
+        Keeps::All("a join needs the rows of both sides".to_owned()),
         inputs,
         build,
         facts,

@@ -4,15 +4,21 @@
 use crate::finding::Finding;
 use crate::plan::columns::{self, Fact, Facts, Role, best_time};
 use crate::plan::piece::{OFFSET, Piece, SOURCE, TIME};
+use crate::plan::top_n::TopN;
 use crate::plan::window_node::{WindowNode, expand_windows};
 use crate::plan::{aggregate, assign, join, over, route, union};
 use arrow::datatypes::{DataType, FieldRef};
 use citystream_model::stream::{self, Stream, timestamp_type};
-use citystream_operators::plan::{CLOSES_AT, FragmentPlan, Input, NodeKind, OutputSpec, PlanNode, Route, StreamPlan};
+use citystream_operators::fragment::Feed;
+use citystream_operators::plan::{
+    CLOSES_AT, FragmentPlan, Input, Keeps, NodeKind, OutputSpec, PlanNode, Route, StreamPlan,
+};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, Result, TableReference, not_impl_err};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableScan, Unnest, cast, col, lit};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, TableScan, Unnest, cast, col, lit,
+};
 use std::sync::Arc;
 
 /// The operators that have been cut off so far.
@@ -69,21 +75,23 @@ impl Lowering<'_> {
         match plan {
             LogicalPlan::TableScan(scan) => self.source(scan),
             LogicalPlan::Filter(filter) => {
-                let piece = self.piece(&filter.input)?;
+                let piece = match TopN::below(filter).filter(|_| self.fast) {
+                    Some(top_n) => top_n.lower(self)?,
+                    None => self.piece(&filter.input)?,
+                };
                 let plan = LogicalPlanBuilder::from(piece.plan).filter(filter.predicate.clone())?.build()?;
                 Ok(Piece { plan, ..piece })
             }
-            LogicalPlan::Projection(projection) => self.projection(projection),
-            LogicalPlan::SubqueryAlias(alias) => {
-                let piece = self.piece(&alias.input)?;
-                let plan = LogicalPlanBuilder::from(piece.plan).alias(alias.alias.clone())?.build()?;
-                Ok(Piece { plan, ..piece })
+            LogicalPlan::Projection(projection) => {
+                let piece = self.piece(&projection.input)?;
+                projected(piece, projection)
             }
+            LogicalPlan::SubqueryAlias(alias) => aliased(self.piece(&alias.input)?, alias),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),
             LogicalPlan::Union(union) => union::lower(self, union),
             LogicalPlan::Join(join) => join::lower(self, join),
             LogicalPlan::Aggregate(aggregate) => aggregate::lower(self, aggregate),
-            LogicalPlan::Window(window) => over::lower(self, window),
+            LogicalPlan::Window(window) => over::lower(self, window, None),
             LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
                 let help = "for the first n of each window use row_number() OVER (PARTITION BY window_start, window_end ORDER BY ...) <= n";
                 Err(Finding::new("S120", None, "ORDER BY and LIMIT need an end, which a stream has not", help).into())
@@ -152,27 +160,6 @@ impl Lowering<'_> {
         let last = piece.facts.len() - 1;
         piece.facts[time.unwrap_or(last)] = Some(Fact::new(Role::EventTime));
         Ok(piece)
-    }
-
-    fn projection(&mut self, projection: &Projection) -> Result<Piece> {
-        let piece = self.piece(&projection.input)?;
-        let schema = Arc::clone(piece.plan.schema());
-        let mut exprs = projection.expr.clone();
-        let mut facts: Facts = exprs.iter().map(|expr| columns::known(expr, &schema, &piece.facts)).collect();
-        for name in [SOURCE, OFFSET] {
-            if let Some(at) = piece.hidden(name) {
-                exprs.push(piece.column(at).alias(name));
-                facts.push(None);
-            }
-        }
-        if best_time(&facts).is_none()
-            && let Some(at) = best_time(&piece.facts)
-        {
-            exprs.push(piece.column(at).alias(TIME));
-            facts.push(piece.facts[at].clone());
-        }
-        let plan = LogicalPlanBuilder::from(piece.plan).project(exprs)?.build()?;
-        Ok(Piece { plan, feeds: piece.feeds, facts })
     }
 
     /// Rows out of lists; the columns beside them stay what they are.
@@ -249,11 +236,11 @@ impl Lowering<'_> {
     /// Adds a `ClosedWindow` that runs the plan which `build` makes of its inputs, and returns a piece that reads it.
     ///
     /// Each input is a piece, the columns that the plan reads of it, and when its rows are final; `closed_at` says of
-    /// the plan's rows when they were. `reason` says why no faster operator serves.
+    /// the plan's rows when they were.
     pub(crate) fn closed_window(
         &mut self,
         name: &str,
-        reason: String,
+        keeps: Keeps,
         inputs: Vec<(Piece, DFSchemaRef, Expr)>,
         build: impl FnOnce(Vec<LogicalPlan>) -> Result<LogicalPlan>,
         facts: Facts,
@@ -262,15 +249,20 @@ impl Lowering<'_> {
         let (mut ports, mut scans, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (piece, schema, closes_at) in inputs {
             ports.push(self.cut(piece, &schema, Some(closes_at))?);
-            self.feeds += 1;
-            let (scan, feed) = crate::plan::piece::feed(&schema, self.feeds)?;
+            let (scan, feed) = self.feed(&schema)?;
             scans.push(scan);
             feeds.push(feed);
         }
         let plan = build(scans)?;
         let schema = Arc::clone(plan.schema());
-        let kind = NodeKind::ClosedWindow { fragment: FragmentPlan { plan, feeds }, reason };
+        let kind = NodeKind::ClosedWindow { fragment: FragmentPlan { plan, feeds }, keeps };
         self.windowed(name, ports, kind, &schema, facts, closed_at)
+    }
+
+    /// A scan of a new feed that looks like a plan with `schema`.
+    pub(crate) fn feed(&mut self, schema: &DFSchemaRef) -> Result<(LogicalPlan, Arc<Feed>)> {
+        self.feeds += 1;
+        crate::plan::piece::feed(schema, self.feeds)
     }
 
     /// Ends the last piece: the SELECT's columns, then the hidden ones.
@@ -291,6 +283,33 @@ impl Lowering<'_> {
         self.add("output", piece.feeds, plan, NodeKind::Stateless);
         Ok(OutputSpec { schema: Arc::new(arrow::datatypes::Schema::empty()), event_time, origin })
     }
+}
+
+/// `projection` over a piece, with the hidden columns of the piece beside it.
+pub(crate) fn projected(piece: Piece, projection: &Projection) -> Result<Piece> {
+    let schema = Arc::clone(piece.plan.schema());
+    let mut exprs = projection.expr.clone();
+    let mut facts: Facts = exprs.iter().map(|expr| columns::known(expr, &schema, &piece.facts)).collect();
+    for name in [SOURCE, OFFSET] {
+        if let Some(at) = piece.hidden(name) {
+            exprs.push(piece.column(at).alias(name));
+            facts.push(None);
+        }
+    }
+    if best_time(&facts).is_none()
+        && let Some(at) = best_time(&piece.facts)
+    {
+        exprs.push(piece.column(at).alias(TIME));
+        facts.push(piece.facts[at].clone());
+    }
+    let plan = LogicalPlanBuilder::from(piece.plan).project(exprs)?.build()?;
+    Ok(Piece { plan, feeds: piece.feeds, facts })
+}
+
+/// A piece under another name.
+pub(crate) fn aliased(piece: Piece, alias: &SubqueryAlias) -> Result<Piece> {
+    let plan = LogicalPlanBuilder::from(piece.plan).alias(alias.alias.clone())?.build()?;
+    Ok(Piece { plan, ..piece })
 }
 
 /// Rows of a window come from its closing, as those of a stateless job come from a record.

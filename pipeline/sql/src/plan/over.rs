@@ -4,16 +4,18 @@ use crate::finding::{Finding, place_of};
 use crate::plan::columns::{Facts, facts_of_keys, first_close, known, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
+use crate::plan::top_n::TopN;
+use citystream_operators::plan::Keeps;
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, Window};
 use std::sync::Arc;
 
-/// Lowers window functions over a stream to a `ClosedWindow`.
-pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piece> {
+/// Lowers window functions over a stream to a `ClosedWindow`, which is pruned if only the first rows are wanted.
+pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window, top_n: Option<&TopN<'_>>) -> Result<Piece> {
     let piece = lowering.piece(&window.input)?;
     let schema = Arc::clone(window.input.schema());
     let at = place_of(&window.window_expr);
-    let (_, closing) = facts_of_keys(shared_keys(&window.window_expr), piece.plan.schema(), &piece.facts)?;
+    let (keys, closing) = facts_of_keys(shared_keys(&window.window_expr), piece.plan.schema(), &piece.facts)?;
     let Some(closes_at) = first_close(&closing) else {
         let help = "add the window: OVER (PARTITION BY window_start, window_end, ... ORDER BY ...)";
         let message = "OVER without a window's start and end in PARTITION BY never closes (OVER along the stream is not taken yet)";
@@ -27,15 +29,13 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, window: &Window) -> Result<Piec
     let build = |inputs: Vec<LogicalPlan>| {
         LogicalPlan::Window(window.clone()).with_new_exprs(window.window_expr.clone(), inputs)
     };
+    let others: Vec<Expr> = keys.into_iter().filter(|(_, fact)| fact.is_none()).map(|(key, _)| key).collect();
+    let keeps = match top_n {
+        None => Keeps::All("window functions need the rows of their window".to_owned()),
+        Some(top_n) => Keeps::First(Box::new(top_n.pruning(lowering, &others)?)),
+    };
     let input = (piece, Arc::clone(&schema), closes_at.clone());
-    lowering.closed_window(
-        "over",
-        "window functions need the rows of their window".to_owned(),
-        vec![input],
-        build,
-        facts,
-        Some(closes_at),
-    )
+    lowering.closed_window("over", keeps, vec![input], build, facts, Some(closes_at))
 }
 
 /// Expressions that stand in the PARTITION BY of all window functions.

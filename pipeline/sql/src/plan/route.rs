@@ -12,7 +12,7 @@
 use crate::plan::piece::feed_number;
 use arrow::datatypes::DataType;
 use citystream_model::stream::{Column as StreamColumn, Stream};
-use citystream_operators::plan::{FragmentPlan, Input, NodeKind, PlanNode, Route};
+use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PlanNode, Route, SessionPaneSpec};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(crate) fn assign(nodes: &mut [PlanNode], streams: &[Arc<Stream>]) {
             })
             .collect();
         let key = if let [key] = inputs[..] { key } else { None };
-        let (route, key) = of_kind(&node.kind, key);
+        let (route, key) = of_kind(&node.kind, inputs.len(), key);
         node.route = route;
         keys.push(key);
     }
@@ -50,7 +50,7 @@ fn record_key(stream: &Stream) -> Option<usize> {
 }
 
 /// How an operator's rows are routed, and where the record's key is behind it.
-fn of_kind(kind: &NodeKind, key: Option<usize>) -> (Route, Option<usize>) {
+fn of_kind(kind: &NodeKind, inputs: usize, key: Option<usize>) -> (Route, Option<usize>) {
     match kind {
         NodeKind::Stateless(fragment) => {
             let outputs = 0..fragment.plan.schema().fields().len();
@@ -70,6 +70,7 @@ fn of_kind(kind: &NodeKind, key: Option<usize>) -> (Route, Option<usize>) {
                 key.filter(|_| by_record_key).and_then(|key| spec.columns.iter().position(|column| *column == key));
             (Route::Keys { columns: vec![spec.keys.clone()], by_record_key }, at)
         }
+        NodeKind::SessionPane(spec) => of_sessions(spec, inputs, key),
         NodeKind::ClosedWindow { fragment, .. } => match together(fragment) {
             None => (Route::One, None),
             Some(columns) => {
@@ -78,6 +79,25 @@ fn of_kind(kind: &NodeKind, key: Option<usize>) -> (Route, Option<usize>) {
             }
         },
     }
+}
+
+/// Sessions go by their keys; the second input, where there is one, has those keys first.
+fn of_sessions(spec: &SessionPaneSpec, inputs: usize, key: Option<usize>) -> (Route, Option<usize>) {
+    let keys = spec.groups.keys.iter().filter(|(_, role)| *role == KeyRole::OfPane);
+    let position = |expr: &Expr| plain(expr).and_then(|column| spec.groups.input.maybe_index_of_column(column));
+    let Some(columns) = keys.map(|(expr, _)| position(expr)).collect::<Option<Vec<usize>>>() else {
+        return (Route::One, None);
+    };
+    if columns.is_empty() {
+        return (Route::One, None);
+    }
+    let by_record_key = key.is_some_and(|key| columns.contains(&key));
+    let all = &spec.groups.keys;
+    let out =
+        key.filter(|_| by_record_key).and_then(|key| all.iter().position(|(expr, _)| position(expr) == Some(key)));
+    let extents = (0..columns.len()).collect();
+    let columns = if inputs > 1 { vec![columns, extents] } else { vec![columns] };
+    (Route::Keys { columns, by_record_key }, out)
 }
 
 /// Columns of the inputs in which rows agree that the SQL of a window puts together; `None` if there are none.

@@ -11,6 +11,14 @@ CREATE MATERIALIZED VIEW session_job AS
 SELECT zone, window_start, window_end, count(*) AS n FROM session(readings, measured_at, INTERVAL '1 minute', key => zone) GROUP BY zone, window_start, window_end;
 CREATE MATERIALIZED VIEW session_keys AS
 SELECT zone, sensor_id, window_start, window_end, count(*) AS n FROM session(readings, measured_at, gap => INTERVAL '1 minute', key => (zone, sensor_id)) GROUP BY zone, sensor_id, window_start, window_end;
+-- A filter above a session drops rows from its groups, not from its length: a second input has the times of all.
+CREATE MATERIALIZED VIEW session_filtered AS
+SELECT zone, sensor_id, window_end, count(*) AS n FROM session(readings, measured_at, INTERVAL '1 minute', key => zone) WHERE speed > 50 GROUP BY zone, sensor_id, window_end;
+-- Sessions of several keys in one group, and sessions as they are, need their rows.
+CREATE MATERIALIZED VIEW session_of_all_zones AS
+SELECT window_start, window_end, count(*) AS n FROM session(readings, measured_at, INTERVAL '1 minute', key => zone) GROUP BY window_start, window_end;
+CREATE MATERIALIZED VIEW session_rows AS
+SELECT zone, window_start, window_end, speed FROM session(readings, measured_at, INTERVAL '1 minute', key => zone);
 CREATE MATERIALIZED VIEW month_job AS
 SELECT window_start, count(*) AS n FROM tumble(readings, measured_at, INTERVAL '1 month', zone => 'Europe/Amsterdam') GROUP BY window_start, window_end;
 CREATE MATERIALIZED VIEW bin_job AS
@@ -28,9 +36,15 @@ SELECT zone, window_start, count(*) AS n FROM tumble(readings, measured_at, INTE
 --> cumulate_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, low DOUBLE
 --> calc > aggregate > output
 --> session_job: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
---> calc > session > calc > aggregate > output
+--> calc > aggregate > output
 --> session_keys: zone TEXT, sensor_id TEXT, window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
+--> calc > aggregate > output
+--> session_filtered: zone TEXT, sensor_id TEXT, window_end TIMESTAMP, n BIGINT
+--> calc > calc > aggregate > output
+--> session_of_all_zones: window_start TIMESTAMP, window_end TIMESTAMP, n BIGINT
 --> calc > session > calc > aggregate > output
+--> session_rows: zone TEXT, window_start TIMESTAMP, window_end TIMESTAMP, speed DOUBLE
+--> calc > session > output
 --> month_job: window_start TIMESTAMP, n BIGINT
 --> calc > aggregate > output
 --> bin_job: began TIMESTAMP, zone TEXT, n BIGINT

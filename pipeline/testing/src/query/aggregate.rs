@@ -26,20 +26,27 @@ impl Grammar<'_> {
     /// Groups of a windowed stream.
     pub(super) fn grouped(&mut self, window: &Window) -> Query {
         let from = self.window_from(window);
-        self.group(&from, "w")
+        let key = window.is_by_key() && self.chance(0.8);
+        self.group(&from, "w", key.then_some("w.k"))
     }
 
     /// Groups of a windowed query, by the same windows.
     pub(super) fn regrouped(&mut self, depth: usize, window: &Window) -> Query {
         let inner = self.windowed_in(depth - 1, window);
         let from = From { sql: self.relation(&inner, "i"), scope: inner.scope("i"), condition: None };
-        let query = self.group(&from, "i");
+        let query = self.group(&from, "i", None);
         Query { emits: after(inner.emits), ..query }
     }
 
-    /// Groups of `from` by the window that `alias` carries, and by up to two keys.
-    pub(super) fn group(&mut self, from: &From, alias: &str) -> Query {
+    /// Groups of `from` by the window that `alias` carries, by `first` if there is one, and by up to two more keys.
+    pub(super) fn group(&mut self, from: &From, alias: &str, first: Option<&str>) -> Query {
         let (mut list, mut columns, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(key) = first {
+            let name = self.name("g");
+            list.push(format!("{key} AS {name}"));
+            groups.push(key.to_owned());
+            columns.push(Item { text: name, class: Class::Text });
+        }
         for _ in 0..self.rng.random_range(0..3) {
             let key = self.key(&from.scope);
             let name = self.name("g");

@@ -34,7 +34,7 @@ impl Grammar<'_> {
         let scope = scope.into_iter().filter(|item| item.class != Class::Opaque);
         let scope = scope.map(|item| Item { text: format!("w.{}", item.text), ..item }).collect();
         let from = From { sql: format!("{} AS w", outer.call(&argument, time, None)), scope, condition: None };
-        Query { emits: Emits::Early, ..self.group(&from, "w") }
+        Query { emits: Emits::Early, ..self.group(&from, "w", None) }
     }
 
     /// `date_bin` over the inner window's start.

@@ -35,6 +35,50 @@ impl Grammar<'_> {
         }
     }
 
+    /// The first rows of each window by one or two ranks, each with a limit: top-N and dedup.
+    pub(super) fn first(&mut self, depth: usize, window: &Window) -> Query {
+        let inner = if self.chance(0.5) { self.raw(window) } else { self.windowed_in(depth - 1, window) };
+        let scope = inner.scope("i");
+        let (mut list, mut columns) = self.expressions(&scope, 3);
+        self.add_window(&mut list, &mut columns, "i");
+        let (mut over, mut by_name, mut by_text) = (self.ranked(&scope), Vec::new(), Vec::new());
+        for _ in 0..self.rng.random_range(1..3) {
+            let rank = ["row_number", "row_number", "rank", "dense_rank"].choose(self.rng).unwrap();
+            let (name, text) = (self.name("f"), format!("{rank}() OVER ({over})"));
+            let n = self.rng.random_range(1..4);
+            let limits = [format!("<= {n}"), format!("< {}", n + 1), format!("BETWEEN 1 AND {n}"), "= 1".to_owned()];
+            let limit = limits.choose(self.rng).unwrap();
+            by_name.push(format!("t.{name} {limit}"));
+            by_text.push(format!("{text} {limit}"));
+            list.push(format!("{text} AS {name}"));
+            columns.push(Item { text: name, class: Class::Int });
+            if self.chance(0.4) {
+                over = self.ranked(&scope);
+            }
+        }
+        let from = self.relation(&inner, "i");
+        let sql = format!("SELECT {} FROM {from}", list.join(", "));
+        let query = Query { sql, columns, emits: after(inner.emits), windowed: true };
+        if self.chance(0.5) {
+            return Query { sql: format!("{} QUALIFY {}", query.sql, by_text.join(" AND ")), ..query };
+        }
+        let columns: Vec<String> = query.columns.iter().map(|item| format!("t.{}", item.text)).collect();
+        let from = self.relation(&query, "t");
+        Query { sql: format!("SELECT {} FROM {from} WHERE {}", columns.join(", "), by_name.join(" AND ")), ..query }
+    }
+
+    /// A partition by the window and up to two more keys, and an order.
+    fn ranked(&mut self, scope: &[Item]) -> String {
+        let mut keys = vec!["i.window_start".to_owned(), "i.window_end".to_owned()];
+        for _ in 0..self.rng.random_range(0..3) {
+            keys.extend(scope.choose(self.rng).map(|item| item.text.clone()));
+        }
+        let by_class = *[Class::Time, Class::Int, Class::Text, Class::Bool].choose(self.rng).unwrap();
+        let by = expression::column(self.rng, scope, by_class).unwrap_or_else(|| "i.window_start".to_owned());
+        let direction = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"].choose(self.rng).unwrap();
+        format!("PARTITION BY {} ORDER BY {by}{direction}", keys.join(", "))
+    }
+
     /// One window function and the class of its result.
     fn call(&mut self, scope: &[Item]) -> (String, Class) {
         let mut partition = "PARTITION BY i.window_start, i.window_end".to_owned();

@@ -44,7 +44,7 @@ impl Window {
         } else {
             size
         };
-        let kind = match rng.random_range(0..10) {
+        let kind = match rng.random_range(0..11) {
             0..5 => Kind::Tumble { size },
             5..7 => Kind::Hop { slide: part, size },
             7 if !zone => Kind::Hop { slide: size, size: part },
@@ -71,6 +71,11 @@ impl Window {
             _ => Kind::Tumble { size },
         };
         Self { kind, zone: false, named: rng.random_bool(0.3) }
+    }
+
+    /// True for sessions by key.
+    pub fn is_by_key(&self) -> bool {
+        matches!(self.kind, Kind::Session { keyed: true, .. })
     }
 
     /// The call over `relation` by its time column; `key` is the column of a keyed session.

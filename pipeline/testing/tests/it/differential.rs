@@ -88,6 +88,7 @@ fn plan(kind: &NodeKind) -> String {
         }
         NodeKind::Pane(spec) => format!("{spec:?}"),
         NodeKind::Session(spec) => format!("{spec:?}"),
+        NodeKind::SessionPane(spec) => format!("{spec:?}"),
     }
 }
 

@@ -7,5 +7,6 @@ mod ids;
 mod oracle;
 mod regressions;
 mod scenario;
+mod state;
 mod tidy;
 mod windows;

@@ -28,7 +28,7 @@ impl Agreed {
         let job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
         let names: Vec<&str> = case.world.streams.iter().map(|stream| stream.name.as_str()).collect();
         let arrival = arrival::generate(&mut case.rng(1), &case.records);
-        let outcome = run::stream(&job, &job.plan, &names, &case.records, &arrival, run::Shards::ONE).unwrap();
+        let outcome = run::stream(&job, &job.plan, &names, &case.records, &arrival, &Course::plain()).unwrap();
         let columns: Vec<usize> = (0..job.schema.fields().len()).collect();
         let batches: Vec<RecordBatch> =
             outcome.batches().iter().map(|batch| batch.project(&columns).unwrap()).collect();

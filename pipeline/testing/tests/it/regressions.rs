@@ -166,3 +166,14 @@ fn sums_beside_a_distinct_count() {
         &["2.0#4000000000000000 | 3"],
     );
 }
+
+/// A part of a session without any row that a filter lets through has no state, which `last_value` could not give.
+#[test]
+fn a_session_that_a_filter_leaves_empty() {
+    check(
+        "SELECT w.k, w.window_start, last_value(w.v ORDER BY w.at) AS last FROM session(s, at, INTERVAL '1 minute', key => k) AS w \
+         WHERE w.v < 5 GROUP BY w.k, w.window_start, w.window_end",
+        &[("10:00", "a", 5), ("10:00:30", "a", 2), ("10:01:20", "a", 6), ("10:02", "a", 7), ("10:05", "a", 8)],
+        &[r#""a" | 1T10:00:00 | 2"#],
+    );
+}

@@ -1,0 +1,370 @@
+//! `SessionPane`: aggregates of sessions, a state per group and session. Serves GROUP BY and DISTINCT over `session(t, ts,
+//! gap, key => k)` where the session's keys are among the group's.
+//!
+//! ```text
+//!   gap 5 min        panes of 5 min: first, last and a state per key
+//!   10:01 a   -->    10:00  a: 10:01 .. 10:04 {3, 21}  b: 10:02 .. 10:02 {1, 7}
+//!   10:06 a   -->    10:05  a: 10:06 .. 10:06 {1, 4}                 a goes on: 10:06 - 10:04 < 5 min
+//!   watermark 10:10  10:05  a: 10:01 .. 10:06 {4, 25}                b has closed at 10:07
+//! ```
+//!
+//! Rows of one key in one pane are less than a gap apart, so they are one session, and no row ever has to look for its own:
+//! a pane fills like that of a tumbling window. When the watermark reaches a pane's end, its sessions take over the states
+//! of those before them that they follow within the gap, and all others are final. So two panes joined by a late row need
+//! no special case, and what is held never depends on the order of the rows.
+//!
+//! It remembers open panes and one complete pane with all that its sessions brought along: a state per group of an open
+//! session, and of one that closed less than a gap ago. Each state is merged once per pane, however long its session.
+
+use crate::aggregates::{Aggregates, Arguments, Groups, Sealed, failed};
+use crate::closing;
+use crate::operator::{OpenWindows, Operator};
+use crate::pane::gather;
+use crate::plan::{KeyRole, SessionPaneSpec};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use citystream_model::time::{Micros, Watermark, micros};
+use citystream_model::{Error, Result};
+use citystream_state::run::{Run, Snapshot};
+use complete::{Complete, OpenSession};
+use datafusion::common::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use keys::Keys;
+use spans::Spans;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+mod complete;
+mod keys;
+mod spans;
+mod states;
+#[cfg(test)]
+mod tests;
+
+/// See the module's description.
+pub(crate) struct SessionPane {
+    // PROPERTIES
+    /// What the key columns that come out are.
+    roles: Vec<KeyRole>,
+    /// Keys of the sessions, and those that rows of one session differ in.
+    session_keys: Vec<Arc<dyn PhysicalExpr>>,
+    more_keys: Vec<Arc<dyn PhysicalExpr>>,
+    aggregates: Aggregates,
+    /// Position of the time in a row.
+    time: usize,
+    /// Length of a pane too.
+    gap: Micros,
+    schema: SchemaRef,
+    // STATES
+    keys: Keys,
+    /// Panes that rows may still come for, by start.
+    open: BTreeMap<Micros, Open>,
+    /// The newest of the others, if a session of it may go on.
+    complete: Option<Complete>,
+    watermark: Watermark,
+    // METRICS
+    /// Bytes of open panes.
+    open_bytes: usize,
+}
+
+/// A pane that rows may still come for.
+struct Open {
+    groups: Groups,
+    /// Place in `spans` of each group's session.
+    owners: Vec<u32>,
+    spans: Spans,
+    bytes: usize,
+}
+
+/// One batch, taken apart.
+struct Input {
+    times: TimestampMicrosecondArray,
+    /// Number of each row's session key.
+    sessions: Vec<usize>,
+    /// Number of each row's group and the values of its aggregates; `None` for rows that are in no group.
+    groups: Option<(Vec<usize>, Arguments)>,
+}
+
+// === impl SessionPane ===
+
+impl SessionPane {
+    /// Plans the operator.
+    pub(crate) fn plan(spec: &SessionPaneSpec, session: &SessionState) -> Result<Self> {
+        let groups = &spec.groups;
+        let context = PhysicalPlanningContext::default();
+        let plan = |expr| create_physical_expr(expr, &groups.input, session.execution_props(), &context);
+        let of_role = |role: KeyRole| {
+            let exprs = groups.keys.iter().filter(|(_, of)| *of == role).map(|(expr, _)| plan(expr));
+            exprs.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
+        };
+        Ok(Self {
+            roles: groups.keys.iter().map(|(_, role)| *role).collect(),
+            session_keys: of_role(KeyRole::OfPane)?,
+            more_keys: of_role(KeyRole::Key)?,
+            aggregates: Aggregates::plan(&groups.aggregates, &groups.input, session)?,
+            time: spec.time,
+            gap: micros(spec.gap),
+            schema: Arc::clone(&groups.schema),
+            keys: Keys::new(groups)?,
+            open: BTreeMap::new(),
+            complete: None,
+            watermark: Watermark::NONE,
+            open_bytes: 0,
+        })
+    }
+
+    /// Rows with their groups.
+    fn rows(&mut self, batch: &RecordBatch) -> Result<Input> {
+        let times = self.times(batch.column(self.time))?;
+        let rows = batch.num_rows();
+        let values = |exprs: &[Arc<dyn PhysicalExpr>]| {
+            let values = exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(rows));
+            values.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
+        };
+        let keys = values(&self.session_keys)?;
+        let sessions = self.keys.sessions(&keys, rows)?;
+        let groups = self.keys.groups(&sessions, keys, values(&self.more_keys)?)?;
+        Ok(Input { times, sessions, groups: Some((groups, self.aggregates.arguments(batch)?)) })
+    }
+
+    /// Keys and times of rows that may be in no group.
+    fn extents(&mut self, batch: &RecordBatch) -> Result<Input> {
+        let (keys, time) = batch.columns().split_at(self.session_keys.len());
+        let time = time.first().ok_or_else(|| Error::internal("a session without a time"))?;
+        Ok(Input { times: self.times(time)?, sessions: self.keys.sessions(keys, batch.num_rows())?, groups: None })
+    }
+
+    fn timestamps(&self, column: &ArrayRef) -> Result<TimestampMicrosecondArray> {
+        let times = column.as_primitive_opt::<TimestampMicrosecondType>().filter(|times| times.null_count() == 0);
+        times.cloned().ok_or_else(|| Error::internal("a session's time column is not a time"))
+    }
+
+    fn times(&self, column: &ArrayRef) -> Result<TimestampMicrosecondArray> {
+        let times = self.timestamps(column)?;
+        if times.values().iter().any(|time| *time < self.watermark.0) {
+            let late = Error::internal("a row came behind the watermark of its session");
+            return Err(late.with("watermark", self.watermark));
+        }
+        Ok(times)
+    }
+
+    /// Adds `rows` of a batch, or all of them, to the pane that starts at `start`.
+    fn add(&mut self, start: Micros, input: &Input, rows: Option<&UInt32Array>) -> Result<()> {
+        if !self.open.contains_key(&start) {
+            self.open.insert(start, Open::new(self.aggregates.groups()?));
+        }
+        let Some(pane) = self.open.get_mut(&start) else { return Ok(()) };
+        let some = |numbers: &[usize]| match rows {
+            None => numbers.to_vec(),
+            Some(rows) => rows.values().iter().map(|row| numbers[*row as usize]).collect(),
+        };
+        let times = |at: usize| input.times.value(rows.map_or(at, |rows| rows.value(at) as usize));
+        let places = pane.spans.add(&some(&input.sessions), times, &mut self.keys);
+        if let Some((groups, values)) = &input.groups {
+            let groups = pane.place(&some(groups), &places, &mut self.keys);
+            match rows {
+                None => pane.groups.update(values, &groups)?,
+                Some(rows) => pane.groups.update(&values.of_rows(rows)?, &groups)?,
+            }
+        }
+        let bytes = pane.held();
+        self.open_bytes = self.open_bytes - pane.bytes + bytes;
+        pane.bytes = bytes;
+        Ok(())
+    }
+
+    /// Takes out the first open pane, if the watermark has reached its end.
+    fn take_complete(&mut self) -> Option<Open> {
+        let last = self.watermark.0.saturating_sub(self.gap);
+        let first = self.open.first_entry().filter(|pane| *pane.key() <= last)?;
+        Some(first.remove())
+    }
+
+    /// Makes an open pane the complete one: its sessions go on from the last pane's, and those that do not are final.
+    fn turn(&mut self, mut pane: Open, out: &mut Vec<RecordBatch>) -> Result<()> {
+        if let Some(mut last) = self.complete.take() {
+            let ended = last.close(&pane.spans, self.gap, Micros::MAX);
+            self.put_out(&last, &ended, out)?;
+            pane.take_over(&last, &self.aggregates, &mut self.keys)?;
+            last.release(&mut self.keys);
+        }
+        self.open_bytes -= pane.bytes;
+        let Open { groups, owners, spans, .. } = pane;
+        // Accumulators without groups may have no states to give.
+        let sealed = if owners.is_empty() { Sealed::default() } else { groups.seal()? };
+        self.complete = Some(Complete::new(sealed, &owners, &spans));
+        Ok(())
+    }
+
+    /// Puts out the sessions of the complete pane that end by the watermark and that no row of the next one goes on with.
+    fn close(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let Some(mut complete) = self.complete.take() else { return Ok(()) };
+        let next = self.open.first_key_value().map(|(_, pane)| &pane.spans);
+        let ended = complete.close(next.unwrap_or(&Spans::default()), self.gap, self.watermark.0);
+        self.put_out(&complete, &ended, out)?;
+        if complete.open() == 0 {
+            complete.release(&mut self.keys);
+        } else {
+            self.complete = Some(complete);
+        }
+        Ok(())
+    }
+
+    /// Results of sessions that have ended.
+    fn put_out(&mut self, pane: &Complete, ended: &[OpenSession], out: &mut Vec<RecordBatch>) -> Result<()> {
+        let rows = pane.rows(ended);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<u32> = rows.values().iter().map(|row| pane.sealed.numbers[*row as usize]).collect();
+        let mut groups = self.aggregates.groups()?;
+        let places: Vec<usize> = numbers.iter().map(|number| *number as usize).collect();
+        let places = groups.place(&places, self.keys.len());
+        groups.merge(&self.aggregates, &pane.sealed.states_of(&rows)?, &places)?;
+        let bound = |of: fn(&OpenSession, Micros) -> Micros| -> ArrayRef {
+            let each = |session: &OpenSession| std::iter::repeat_n(of(session, self.gap), session.groups.len());
+            Arc::new(TimestampMicrosecondArray::from_iter_values(ended.iter().flat_map(each)))
+        };
+        let (session_keys, more_keys) = self.keys.columns(&numbers, self.session_keys.len())?;
+        let (mut session_keys, mut more_keys) = (session_keys.into_iter(), more_keys.into_iter());
+        let missing = || Error::internal("a session lacks a key");
+        let key = |role: &KeyRole| match role {
+            KeyRole::Start => Ok(bound(|session, _| session.start)),
+            KeyRole::End => Ok(bound(|session, gap| session.last.saturating_add(gap))),
+            KeyRole::OfPane => session_keys.next().ok_or_else(missing),
+            KeyRole::Key => more_keys.next().ok_or_else(missing),
+        };
+        let mut columns = self.roles.iter().map(key).collect::<Result<Vec<_>>>()?;
+        columns.extend(groups.results()?);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
+        out.push(batch.map_err(|error| Error::internal("result of a session").caused_by(error))?);
+        Ok(())
+    }
+
+    /// Forgets keys that no pane has.
+    fn sweep(&mut self) -> Result<()> {
+        let moved = self.keys.sweep()?;
+        let (sessions, groups) = (self.keys.sessions_len(), self.keys.len());
+        for pane in self.open.values_mut() {
+            if let Some(moved) = moved.groups() {
+                pane.groups.renumber(moved, groups);
+            }
+            if let Some(moved) = moved.sessions() {
+                pane.spans.renumber(moved, sessions);
+            }
+        }
+        if let Some(complete) = &mut self.complete {
+            complete.renumber(moved.sessions(), moved.groups());
+        }
+        Ok(())
+    }
+}
+
+impl Operator for SessionPane {
+    fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let input = if port == 0 { self.rows(&batch)? } else { self.extents(&batch)? };
+        let start = |time: &Micros| time.div_euclid(self.gap).saturating_mul(self.gap);
+        let starts: Vec<Micros> = input.times.values().iter().map(start).collect();
+        let Some(rows) = closing::rows(&starts) else {
+            return self.add(starts[0], &input, None);
+        };
+        for (start, rows) in rows {
+            self.add(start, &input, Some(&UInt32Array::from(rows)))?;
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        let mut results = Vec::new();
+        while let Some(pane) = self.take_complete() {
+            self.turn(pane, &mut results)?;
+        }
+        self.close(&mut results)?;
+        if !results.is_empty() {
+            self.sweep()?;
+        }
+        gather(&results, out)
+    }
+
+    fn seal(&mut self, _: bool) -> Result<Snapshot> {
+        Ok(Snapshot { is_whole: true, runs: self.runs()? })
+    }
+
+    fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
+        self.take_runs(runs, watermark)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.keys.bytes() + self.open_bytes + self.complete.as_ref().map_or(0, Complete::bytes)
+    }
+
+    /// Sessions; one that reaches over several open panes counts in each.
+    fn open_windows(&self, windows: &mut OpenWindows) {
+        let open: usize = self.open.values().map(|pane| pane.spans.len()).sum();
+        windows.add_sessions(open + self.complete.as_ref().map_or(0, Complete::open));
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn new(groups: Groups) -> Self {
+        Self { groups, owners: Vec::new(), spans: Spans::default(), bytes: 0 }
+    }
+
+    /// The group of each number; `owners` are the places of their sessions.
+    fn place(&mut self, numbers: &[usize], owners: &[usize], keys: &mut Keys) -> Vec<usize> {
+        let known = self.owners.len();
+        let places = self.groups.place(numbers, keys.len());
+        // New groups stand behind the others, in the order in which they came.
+        for (place, owner) in places.iter().zip(owners) {
+            if *place == self.owners.len() {
+                self.owners.push(*owner as u32);
+            }
+        }
+        keys.hold_groups(&self.groups.numbers()[known..]);
+        places
+    }
+
+    /// Takes over states and starts of the sessions of `last` that go on here.
+    fn take_over(&mut self, last: &Complete, by: &Aggregates, keys: &mut Keys) -> Result<()> {
+        let open: Vec<OpenSession> = last.still_open().cloned().collect();
+        let mut owners = Vec::new();
+        for session in &open {
+            let place = self.spans.begin(session.key, session.start);
+            let place = place.ok_or_else(|| Error::internal("a session goes on without a row"))?;
+            owners.extend(std::iter::repeat_n(place, session.groups.len()));
+        }
+        let rows = last.rows(&open);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<usize> = rows.values().iter().map(|row| last.sealed.numbers[*row as usize] as usize).collect();
+        let places = self.place(&numbers, &owners, keys);
+        self.groups.merge(by, &last.sealed.states_of(&rows)?, &places)
+    }
+
+    /// States of the groups; they stay here too.
+    fn copy(&mut self, by: &Aggregates) -> Result<Sealed> {
+        if self.owners.is_empty() {
+            return Ok(Sealed::default());
+        }
+        let states = std::mem::replace(&mut self.groups, by.groups()?).seal()?;
+        let numbers: Vec<usize> = states.numbers.iter().map(|number| *number as usize).collect();
+        let most = numbers.iter().max().map_or(0, |most| most + 1);
+        let places = self.groups.place(&numbers, most);
+        self.groups.merge(by, &states.states, &places)?;
+        Ok(states)
+    }
+
+    fn held(&self) -> usize {
+        self.groups.bytes() + self.owners.capacity() * size_of::<u32>() + self.spans.bytes()
+    }
+}

@@ -1,0 +1,143 @@
+//! What the sessions of an operator are as runs: states of groups, and first and last times of sessions.
+
+use super::complete::OpenSession;
+use super::{Open, SessionPane};
+use crate::aggregates::{Sealed, failed};
+use crate::closing;
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Field, Schema};
+use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Error, Result};
+use citystream_state::run::Run;
+use std::sync::Arc;
+
+/// Port of runs with states: keys, states, start of the pane.
+const STATES: usize = 0;
+/// Port of runs with times: keys of the session, first and last time, start of the pane.
+const TIMES: usize = 1;
+
+/// A pane on its way.
+struct Part {
+    start: Micros,
+    states: Sealed,
+    /// Number of the key, first and last time.
+    sessions: Vec<(u32, Micros, Micros)>,
+}
+
+impl SessionPane {
+    /// The whole state.
+    pub(super) fn runs(&mut self) -> Result<Vec<Run>> {
+        let mut parts = Vec::new();
+        if let Some(complete) = &self.complete {
+            let open: Vec<OpenSession> = complete.still_open().cloned().collect();
+            let rows = complete.rows(&open);
+            let numbers = rows.values().iter().map(|row| complete.sealed.numbers[*row as usize]).collect();
+            parts.push(Part {
+                // The newest pane that the watermark has passed: sessions of an older one have ended.
+                start: self.watermark.0.div_euclid(self.gap).saturating_mul(self.gap).saturating_sub(self.gap),
+                states: Sealed { numbers, states: complete.sealed.states_of(&rows)? },
+                sessions: open.iter().map(|session| (session.key, session.start, session.last)).collect(),
+            });
+        }
+        for (start, pane) in &mut self.open {
+            let states = pane.copy(&self.aggregates)?;
+            parts.push(Part { start: *start, states, sessions: pane.spans.iter().collect() });
+        }
+        let (mut states, mut times) = (Vec::new(), Vec::new());
+        for part in &parts {
+            times.push(self.times_of(part)?);
+            if !part.states.numbers.is_empty() {
+                states.push(self.states_of(part)?);
+            }
+        }
+        let runs = [(STATES, states), (TIMES, times)].into_iter().filter_map(|(port, batches)| {
+            let schema = batches.first()?.schema();
+            Some(
+                concat_batches(&schema, &batches)
+                    .map(|batch| Run { port, batch })
+                    .map_err(|error| failed(error.into())),
+            )
+        });
+        runs.collect()
+    }
+
+    fn states_of(&mut self, part: &Part) -> Result<RecordBatch> {
+        let (mut columns, more) = self.keys.columns(&part.states.numbers, self.session_keys.len())?;
+        columns.extend(more);
+        columns.extend(part.states.states.iter().cloned());
+        batch(columns, part.start, part.states.numbers.len())
+    }
+
+    fn times_of(&mut self, part: &Part) -> Result<RecordBatch> {
+        let numbers: Vec<u32> = part.sessions.iter().map(|(key, _, _)| *key).collect();
+        let mut columns = self.keys.session_columns(&numbers)?;
+        let times = |of: fn(&(u32, Micros, Micros)) -> Micros| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from_iter_values(part.sessions.iter().map(of)))
+        };
+        columns.extend([times(|(_, first, _)| *first), times(|(_, _, last)| *last)]);
+        batch(columns, part.start, numbers.len())
+    }
+
+    /// Goes on with sessions that stand in `runs`.
+    pub(super) fn take_runs(&mut self, mut runs: Vec<Run>, watermark: Watermark) -> Result<()> {
+        self.watermark = self.watermark.max(watermark);
+        // A group needs its session.
+        runs.sort_by_key(|run| std::cmp::Reverse(run.port));
+        for run in runs {
+            let starts = closing::take(&mut run.batch.clone())?;
+            let each = closing::rows(starts.values());
+            let each = each.map_or_else(
+                || starts.values().first().map(|start| (*start, None)).into_iter().collect(),
+                |rows| rows.into_iter().map(|(start, rows)| (start, Some(rows))).collect::<Vec<_>>(),
+            );
+            for (start, rows) in each {
+                let rows = rows.map(|rows| take_record_batch(&run.batch, &UInt32Array::from(rows))).transpose();
+                let mut rows = rows.map_err(|error| failed(error.into()))?.unwrap_or_else(|| run.batch.clone());
+                rows.remove_column(rows.num_columns() - 1);
+                self.take_run(start, run.port, &rows)?;
+            }
+        }
+        let mut out = Vec::new();
+        while let Some(pane) = self.take_complete() {
+            self.turn(pane, &mut out)?;
+        }
+        if out.is_empty() { Ok(()) } else { Err(Error::internal("a session of a checkpoint had ended before it")) }
+    }
+
+    fn take_run(&mut self, start: Micros, port: usize, rows: &RecordBatch) -> Result<()> {
+        let (keys, values) = rows.columns().split_at(self.session_keys.len());
+        let sessions = self.keys.sessions(keys, rows.num_rows())?;
+        let mut pane = match self.open.remove(&start) {
+            Some(pane) => pane,
+            None => Open::new(self.aggregates.groups()?),
+        };
+        self.open_bytes -= pane.bytes;
+        if port == TIMES {
+            for times in values {
+                let times = self.timestamps(times)?;
+                pane.spans.add(&sessions, |row| times.value(row), &mut self.keys);
+            }
+        } else {
+            let (more, states) = values.split_at(self.more_keys.len());
+            let groups = self.keys.groups(&sessions, keys.to_vec(), more.to_vec())?;
+            let owners =
+                sessions.iter().map(|session| pane.spans.place_of(*session as u32)).collect::<Option<Vec<_>>>();
+            let owners = owners.ok_or_else(|| Error::internal("a group of a checkpoint without its session"))?;
+            let places = pane.place(&groups, &owners, &mut self.keys);
+            pane.groups.merge(&self.aggregates, states, &places)?;
+        }
+        pane.bytes = pane.held();
+        self.open_bytes += pane.bytes;
+        self.open.insert(start, pane);
+        Ok(())
+    }
+}
+
+fn batch(mut columns: Vec<ArrayRef>, start: Micros, rows: usize) -> Result<RecordBatch> {
+    columns.push(Arc::new(Int64Array::from_value(start, rows)));
+    let field = |(at, column): (usize, &ArrayRef)| Field::new(format!("c{at}"), column.data_type().clone(), true);
+    let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), columns)
+        .map_err(|error| Error::internal("sessions of a checkpoint").caused_by(error))
+}

@@ -1,0 +1,158 @@
+//! Sessions out of panes are those of plain arithmetic, however rows and watermarks come.
+
+use super::*;
+use crate::plan::PaneSpec;
+use arrow::array::{BooleanArray, Int64Array, StringArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
+use datafusion::common::DFSchema;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::functions_aggregate::expr_fn::{count, max, sum};
+use datafusion::logical_expr::{Expr, col};
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// Key of the session, another key, value, time, whether it is in a group.
+type Row = (u8, u8, i64, Micros, bool);
+
+/// Groups by the session's key, and by the other one if `more`.
+fn operator(gap: u64, more: bool) -> SessionPane {
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, None);
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let number = |name: &str| Field::new(name, DataType::Int64, true);
+    let at = Field::new("at", time(), false);
+    let input = Schema::new(vec![text("k"), text("m"), number("v"), at.clone()]);
+    let mut keys = vec![(col("k"), KeyRole::OfPane), (col("at"), KeyRole::Start), (col("at"), KeyRole::End)];
+    let mut fields = vec![text("k"), at.clone().with_name("start"), at.with_name("end")];
+    if more {
+        keys.push((col("m"), KeyRole::Key));
+        fields.push(text("m"));
+    }
+    fields.extend(["sum", "count", "max"].map(number));
+    let aggregates: Vec<Expr> = vec![sum(col("v")), count(col("v")), max(col("v"))];
+    let input = Arc::new(DFSchema::try_from(input).unwrap());
+    let groups = PaneSpec { input, keys, aggregates, overlap: None, schema: Arc::new(Schema::new(fields)) };
+    let spec = SessionPaneSpec { groups, time: 3, gap: Duration::from_micros(gap) };
+    SessionPane::plan(&spec, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let text = |of: fn(&Row) -> u8| rows.iter().map(|row| Some(of(row).to_string())).collect::<StringArray>();
+    let columns: [(&str, ArrayRef); 4] = [
+        ("k", Arc::new(text(|row| row.0))),
+        ("m", Arc::new(text(|row| row.1))),
+        ("v", Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>())),
+        ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.3)))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// Rows that are in a group to the first input, keys and times of all to the second.
+fn push(operator: &mut SessionPane, rows: &[Row]) {
+    let all = batch(rows);
+    let grouped = rows.iter().map(|row| row.4).collect::<BooleanArray>();
+    operator.on_batch(0, filter_record_batch(&all, &grouped).unwrap(), &mut Vec::new()).unwrap();
+    operator.on_batch(1, all.project(&[0, 3]).unwrap(), &mut Vec::new()).unwrap();
+}
+
+/// Results as text, sorted: key, start, end, other key, sum, count, max.
+fn text(batches: &[RecordBatch], more: bool) -> Vec<String> {
+    let line = |batch: &RecordBatch, row: usize| {
+        let time = |at: usize| batch.column(at).as_primitive::<TimestampMicrosecondType>().value(row);
+        let key = |at: usize| batch.column(at).as_string::<i32>().value(row).to_owned();
+        let from = if more { 4 } else { 3 };
+        let numbers: Vec<i64> =
+            (from..from + 3).map(|at| batch.column(at).as_primitive::<Int64Type>().value(row)).collect();
+        format!("{} {}..{} {} {numbers:?}", key(0), time(1), time(2), if more { key(3) } else { String::new() })
+    };
+    let mut lines: Vec<String> =
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| line(batch, row))).collect();
+    lines.sort();
+    lines
+}
+
+/// What plain arithmetic makes of the rows: results with the ends of their sessions.
+fn expected(rows: &[Row], gap: Micros, more: bool) -> Vec<(Micros, String)> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by_key(|row| (row.0, row.3));
+    let mut lines = Vec::new();
+    for session in sorted.chunk_by(|row, next| row.0 == next.0 && next.3 - row.3 < gap) {
+        let (start, end) = (session[0].3, session[session.len() - 1].3 + gap);
+        let mut groups: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
+        for row in session.iter().filter(|row| row.4) {
+            groups.entry(if more { row.1 } else { 0 }).or_default().push(row.2);
+        }
+        for (other, values) in groups {
+            let numbers = [values.iter().sum(), values.len() as i64, *values.iter().max().unwrap()];
+            let other = if more { other.to_string() } else { String::new() };
+            lines.push((end, format!("{} {start}..{end} {other} {numbers:?}", session[0].0)));
+        }
+    }
+    lines.sort_by(|left, right| left.1.cmp(&right.1));
+    lines
+}
+
+proptest! {
+    #[test]
+    fn sessions_are_those_of_plain_arithmetic(
+        rows in prop::collection::vec((0u8..6, 0u8..3, -50i64..50, -100i64..300, prop::bool::weighted(0.8)), 0..150),
+        gap in 1u64..40,
+        more in any::<bool>(),
+        steps in prop::collection::vec(0i64..40, 0..12),
+        pieces in 1usize..20,
+        ahead in 0i64..80,
+    ) {
+        let mut operator = operator(gap, more);
+        let expected = expected(&rows, gap as Micros, more);
+        let mut left = rows;
+        let mut before = Micros::MIN;
+        let marks = steps.iter().scan(-100, |at, step| { *at += step; Some(*at) }).chain([Micros::MAX]);
+        for mark in marks {
+            // All rows below the next watermark, and some above it.
+            let (due, rest): (Vec<Row>, Vec<Row>) =
+                left.into_iter().partition(|row| row.3 < mark || row.2 % 2 == 0 && row.3 - ahead < mark);
+            left = rest;
+            due.chunks(pieces).for_each(|rows| push(&mut operator, rows));
+            let mut out = Vec::new();
+            operator.on_watermark(Watermark(mark), &mut out).unwrap();
+            let closed: Vec<String> = expected.iter()
+                .filter(|(end, _)| *end > before && *end <= mark).map(|(_, line)| line.clone()).collect();
+            prop_assert_eq!(text(&out, more), closed);
+            before = mark;
+        }
+        let mut windows = OpenWindows::default();
+        operator.open_windows(&mut windows);
+        prop_assert_eq!(windows.count(), 0);
+    }
+}
+
+/// A state per group of an open session: sessions without end, and many that end, hold no more after a day than after an hour.
+#[test]
+fn the_state_does_not_grow_with_the_rows() {
+    const GAP: u64 = 10;
+    let mut operator = operator(GAP, true);
+    let mut bytes = Vec::new();
+    for at in 0..3_000i64 {
+        // Key 0 never pauses; the others take turns.
+        let rows: Vec<Row> =
+            (0..60).map(|row| (if row < 10 { 0 } else { (at / 7 % 200) as u8 }, row % 5, 1, at, true)).collect();
+        operator.on_batch(0, batch(&rows), &mut Vec::new()).unwrap();
+        operator.on_watermark(Watermark(at - 3), &mut Vec::new()).unwrap();
+        bytes.push(operator.state_bytes());
+    }
+    let most = |range: std::ops::Range<usize>| bytes[range].iter().copied().max().unwrap();
+    assert!(most(2_000..3_000) <= most(1_400..2_000), "{} after {}", most(2_000..3_000), most(1_400..2_000));
+    assert!(most(0..3_000) < 400_000, "{}", most(0..3_000));
+    let mut out = Vec::new();
+    operator.on_watermark(Watermark::END, &mut out).unwrap();
+    let whole = text(&out, true).iter().filter(|line| line.starts_with("0 0..3009 ")).count();
+    assert_eq!(whole, 5, "key 0 is one session");
+}
+
+#[test]
+fn a_row_behind_the_watermark_is_an_error() {
+    let mut operator = operator(10, false);
+    operator.on_watermark(Watermark(50), &mut Vec::new()).unwrap();
+    let late = operator.on_batch(0, batch(&[(1, 1, 1, 49, true)]), &mut Vec::new());
+    assert!(late.unwrap_err().to_string().contains("behind the watermark"));
+}
