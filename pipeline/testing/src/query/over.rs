@@ -1,6 +1,6 @@
 //! Window functions partitioned by the window: top-N, ranks, neighbours, running sums.
 
-use super::{Grammar, Query, Window, after};
+use super::{Emits, Grammar, Query, Window, after};
 use crate::expression::{self, Class, Item};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -12,9 +12,13 @@ impl Grammar<'_> {
         let scope = inner.scope("i");
         let (mut list, mut columns) = self.expressions(&scope, 3);
         self.add_window(&mut list, &mut columns, "i");
-        let mut calls = Vec::new();
+        let (mut calls, mut emits) = (Vec::new(), after(inner.emits));
         for _ in 0..self.rng.random_range(1..3) {
-            let (text, class) = self.call(&scope);
+            let (partition, by_time) = self.partition(&scope);
+            let (text, class) = self.call(&scope, &partition);
+            if by_time {
+                emits = Emits::Early;
+            }
             let name = self.name("f");
             list.push(format!("{text} AS {name}"));
             columns.push(Item { text: name.clone(), class });
@@ -22,7 +26,7 @@ impl Grammar<'_> {
         }
         let from = self.relation(&inner, "i");
         let sql = format!("SELECT {} FROM {from}", list.join(", "));
-        let query = Query { sql, columns, emits: after(inner.emits), windowed: true };
+        let query = Query { sql, columns, emits, windowed: true };
         let number = calls.into_iter().find(|(_, _, class)| *class == Class::Int);
         match (number, self.rng.random_range(0..4)) {
             (Some((name, _, _)), 0) => {
@@ -35,14 +39,16 @@ impl Grammar<'_> {
         }
     }
 
+    /// The window as a partition, sometimes by one column more; true when that is a time, which may be the start of a
+    /// window of its own that closes first.
+    fn partition(&mut self, scope: &[Item]) -> (String, bool) {
+        let window = "PARTITION BY i.window_start, i.window_end".to_owned();
+        let more = if self.chance(0.5) { scope.choose(self.rng) } else { None };
+        more.map_or((window.clone(), false), |item| (format!("{window}, {}", item.text), item.class == Class::Time))
+    }
+
     /// One window function and the class of its result.
-    fn call(&mut self, scope: &[Item]) -> (String, Class) {
-        let mut partition = "PARTITION BY i.window_start, i.window_end".to_owned();
-        if self.chance(0.5)
-            && let Some(item) = scope.choose(self.rng)
-        {
-            partition = format!("{partition}, {}", item.text);
-        }
+    fn call(&mut self, scope: &[Item], partition: &str) -> (String, Class) {
         let by_class = *[Class::Time, Class::Int, Class::Text].choose(self.rng).unwrap();
         let by = expression::column(self.rng, scope, by_class).unwrap_or_else(|| "i.window_start".to_owned());
         let order = format!("ORDER BY {by}{}", ["", " DESC", " DESC NULLS LAST"].choose(self.rng).unwrap());
@@ -64,7 +70,7 @@ impl Grammar<'_> {
                 format!("{}() OVER ({partition} {order})", ["percent_rank", "cume_dist"].choose(self.rng).unwrap()),
                 Class::Float,
             ),
-            _ => self.running(scope, &partition, &order, by_class),
+            _ => self.running(scope, partition, &order, by_class),
         }
     }
 
