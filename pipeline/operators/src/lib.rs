@@ -17,3 +17,4 @@ pub mod operator;
 mod pane;
 pub mod plan;
 pub mod session;
+pub mod trial;
