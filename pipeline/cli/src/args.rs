@@ -126,7 +126,8 @@ const BATCH_EXAMPLES: &str = "Examples:
   citystream batch jobs/building-load/job.sql --schemas schemas --input meter_reading=schemas/meter_reading/sample.jsonl --data-dir out
   citystream batch job.sql --schemas schemas --input flow=flow.parquet --input speed=speed.jsonl --data-dir out --if-exists replace
 
-Every row that is not rejected is admitted: nothing is late.";
+Every row that is not rejected is admitted: nothing is late. A batch run writes the tables among the sinks of a job; a job
+that has none (its sinks are Kafka topics) writes parquet:<job>, its name.";
 
 #[derive(Debug, Args)]
 #[command(after_help = BATCH_EXAMPLES)]

@@ -89,17 +89,17 @@ impl DataDir {
         }
     }
 
-    /// Refuses `targets`, the tables of a job, when one holds rows; only where `if_exists` says so.
-    pub(crate) fn check_empty(&self, spec: &JobSpec, targets: &[String], if_exists: IfExists) -> Outcome {
+    /// Refuses a job of which a table holds rows, those of late rows and rejects too; only where `if_exists` says so.
+    pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>], if_exists: IfExists) -> Outcome {
         if if_exists != IfExists::Error {
             return Ok(());
         }
-        for target in targets {
-            let (store, path) = self.table(target)?;
+        for target in all_tables(spec, streams) {
+            let (store, path) = self.table(&target)?;
             if holds_rows(&store, &path, &self.handle)? {
                 let message = format!(
                     "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
-                    self.display(target),
+                    self.display(&target),
                     spec.name
                 );
                 return Err(Error::job(message).into());
@@ -118,9 +118,7 @@ impl DataDir {
         if if_exists != IfExists::Replace {
             return Ok(());
         }
-        let late = streams.iter().map(|stream| spec.late_table(&stream.name, streams.len()));
-        let rejects = streams.iter().map(|stream| rejects_table(spec, stream));
-        for target in targets(spec).into_iter().chain(late).chain(rejects) {
+        for target in all_tables(spec, streams) {
             let (store, path) = self.table(&target)?;
             remove_table(&store, &path, &self.handle)?;
         }
@@ -136,6 +134,13 @@ fn is_silent(error: &object_store::Error, written: &str) -> bool {
 /// The tables among the sinks of a job.
 pub(crate) fn targets(spec: &JobSpec) -> Vec<String> {
     spec.sinks.iter().filter(|sink| sink.is_table()).map(|sink| sink.target.clone()).collect()
+}
+
+/// Every table that a job writes: its sinks, and those of the late rows and rejects of its streams.
+fn all_tables(spec: &JobSpec, streams: &[Arc<Stream>]) -> Vec<String> {
+    let late = streams.iter().map(|stream| spec.late_table(&stream.name, streams.len()));
+    let rejects = streams.iter().map(|stream| rejects_table(spec, stream));
+    targets(spec).into_iter().chain(late).chain(rejects).collect()
 }
 
 /// The `--if-exists` flag, else the setting.

@@ -2,11 +2,14 @@
 
 /// The candidate nearest to `name` by edit distance, if it is near enough to be a slip of the keyboard.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1) + 1;
+    let length = name.chars().count();
+    let limit = (length / 3).max(1) + 1;
+    // Of two short names, half of the letters have to stay what they are.
+    let is_slip = |edits: usize, candidate: &str| edits <= limit && edits * 2 <= length.max(candidate.chars().count());
     candidates
         .into_iter()
         .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(edits, _)| *edits <= limit)
+        .filter(|(edits, candidate)| is_slip(*edits, candidate))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }
@@ -37,5 +40,6 @@ mod tests {
         assert_eq!(nearest("latenes", known), Some("lateness"));
         assert_eq!(nearest("Sinks", known), Some("sink"));
         assert_eq!(nearest("watermark_strategy", known), None);
+        assert_eq!(nearest("day", ["a", "day_start"]), None);
     }
 }

@@ -90,7 +90,9 @@ impl Dataflow {
     /// [`citystream_model::ErrorKind::Internal`] when DataFusion cannot plan a fragment.
     pub fn build(plan: StreamPlan, streams: usize, shards: usize) -> Result<Self> {
         let layout = if shards <= 1 { Layout::single(&plan, streams) } else { Layout::parallel(&plan, streams, true) };
-        Self::of_layout(plan, layout, streams, shards.max(1))
+        let goes_by_key = |node: &PlanNode| matches!(node.route, Route::Keys { by_record_key: true, .. });
+        let trusts_record_key = shards > 1 && plan.nodes.iter().any(goes_by_key);
+        Ok(Self { trusts_record_key, ..Self::of_layout(plan, layout, streams, shards.max(1))? })
     }
 
     fn of_layout(plan: StreamPlan, layout: Layout, streams: usize, shards: usize) -> Result<Self> {

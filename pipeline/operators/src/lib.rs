@@ -20,3 +20,4 @@ mod pane;
 pub mod plan;
 pub mod session;
 mod session_pane;
+pub mod trial;

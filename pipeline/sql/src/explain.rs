@@ -6,6 +6,8 @@
 //!   output  aggregate: panes ...
 //! ```
 
+pub(crate) mod expression;
+
 use crate::jobs::CheckedJob;
 use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
@@ -14,7 +16,9 @@ use citystream_model::stream::Stream;
 use citystream_operators::plan::{
     Input, Keeps, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionPaneSpec, SessionSpec,
 };
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::JoinType;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan};
+use expression::sql;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -25,11 +29,7 @@ pub fn explain(job: &CheckedJob) -> String {
         line(&mut text, 1, &reads(stream));
     }
     line(&mut text, 1, &readiness(job));
-    let late = match job.spec.late {
-        LatePolicy::Table => "kept in the late table",
-        LatePolicy::Drop => "counted and dropped",
-    };
-    line(&mut text, 1, &format!("late rows: {late}"));
+    line(&mut text, 1, &format!("late rows: {}", late(job)));
     let sinks: Vec<String> = job.spec.sinks.iter().map(ToString::to_string).collect();
     line(&mut text, 1, &format!("writes {}", sinks.join(", ")));
     line(&mut text, 1, &exchanges(job));
@@ -37,6 +37,7 @@ pub fn explain(job: &CheckedJob) -> String {
     if let Some(last) = job.plan.nodes.len().checked_sub(1) {
         node(&mut text, job, last, 2);
     }
+    line(&mut text, 1, &format!("oracle: the same SQL in plain DataFusion over the admitted rows{}", answered(job)));
     text
 }
 
@@ -56,8 +57,25 @@ fn reads(stream: &Stream) -> String {
     )
 }
 
+fn is_stateless(job: &CheckedJob) -> bool {
+    job.plan.nodes.iter().all(|node| matches!(node.kind, NodeKind::Stateless(_)))
+}
+
+/// Which rows of the oracle a stream has put out so far.
+fn answered(job: &CheckedJob) -> &'static str {
+    if is_stateless(job) { "" } else { "; rows with window_end <= watermark" }
+}
+
+fn late(job: &CheckedJob) -> String {
+    let tables = job.streams.iter().map(|stream| job.spec.late_table(&stream.name, job.streams.len()));
+    match job.spec.late {
+        LatePolicy::Table => format!("kept in {}", tables.collect::<Vec<_>>().join(", ")),
+        LatePolicy::Drop => "counted and dropped".to_owned(),
+    }
+}
+
 fn readiness(job: &CheckedJob) -> String {
-    if job.plan.nodes.iter().all(|node| matches!(node.kind, NodeKind::Stateless(_))) {
+    if is_stateless(job) {
         return "ready: each row at once; state: none".to_owned();
     }
     let lateness = job.spec.lateness;
@@ -139,19 +157,42 @@ fn steps(plan: &LogicalPlan) -> String {
 fn collect_steps(plan: &LogicalPlan, steps: &mut Vec<String>) {
     plan.inputs().into_iter().for_each(|input| collect_steps(input, steps));
     match plan {
-        LogicalPlan::Filter(filter) => steps.push(format!("filter {}", filter.predicate)),
-        LogicalPlan::Join(join) => {
-            let on: Vec<String> = join.on.iter().map(|(left, right)| format!("{left} = {right}")).collect();
-            steps.push(format!(
-                "{} join to a table on {}",
-                join.join_type.to_string().to_lowercase(),
-                on.join(" and ")
-            ));
-        }
+        LogicalPlan::Filter(filter) => steps.push(format!("filter {}", sql(&filter.predicate))),
+        LogicalPlan::Join(join) => steps.push(lookup(join)),
         LogicalPlan::Union(_) => steps.push("union".to_owned()),
         LogicalPlan::Unnest(_) => steps.push("a row per window".to_owned()),
         _ => {}
     }
+}
+
+/// A join of rows with a table, as it is written: the condition with the names of the query.
+fn lookup(join: &Join) -> String {
+    let kind = match join.join_type {
+        JoinType::Inner if join.on.is_empty() && join.filter.is_none() => "cross join",
+        JoinType::Inner => "join",
+        JoinType::Left | JoinType::Right => "left join",
+        JoinType::LeftSemi | JoinType::RightSemi => "semi join",
+        JoinType::LeftAnti | JoinType::RightAnti => "anti join",
+        JoinType::LeftMark | JoinType::RightMark => "mark join",
+        JoinType::Full => "full join",
+    };
+    let on = join.on.iter().map(|(left, right)| format!("{} = {}", sql(left), sql(right)));
+    let on: Vec<String> = on.chain(join.filter.iter().map(sql)).collect();
+    let on = if on.is_empty() { String::new() } else { format!(" on {}", on.join(" AND ")) };
+    let tables = [&join.left, &join.right].map(|side| tables(side)).concat();
+    let tables = if tables.is_empty() { "a table".to_owned() } else { tables.join(", ") };
+    format!("{kind} to {tables}{on}")
+}
+
+/// Names of the tables that `plan` reads for itself.
+fn tables(plan: &LogicalPlan) -> Vec<String> {
+    if let LogicalPlan::TableScan(scan) = plan {
+        let name = scan.table_name.table();
+        return if name.starts_with("__") { Vec::new() } else { vec![name.to_owned()] };
+    }
+    // A side that reads a stream has tables of its own, which stand in steps of their own.
+    let inputs: Vec<Vec<String>> = plan.inputs().into_iter().map(tables).collect();
+    if inputs.iter().any(Vec::is_empty) { Vec::new() } else { inputs.concat() }
 }
 
 fn pane(spec: &PaneSpec) -> String {
@@ -167,14 +208,14 @@ fn pane(spec: &PaneSpec) -> String {
         }
     };
     let keys = keys_of(spec, |role| role == KeyRole::Key);
-    format!("pane aggregate by {keys}: {}; {windows}; state: a group per key in {held}", aggregates_of(spec))
+    format!("pane aggregate by {keys}{}; {windows}; state: a group per key in {held}", aggregates_of(spec))
 }
 
 fn session_pane(spec: &SessionPaneSpec) -> String {
     let keys = keys_of(&spec.groups, |role| matches!(role, KeyRole::OfPane | KeyRole::Key));
     let sessions = keys_of(&spec.groups, |role| role == KeyRole::OfPane);
     format!(
-        "session aggregate by {keys}: {}; sessions by {sessions}, gap {}; state: a group per key in each open session",
+        "session aggregate by {keys}{}; sessions by {sessions}, gap {}; state: a group per key in each open session",
         aggregates_of(&spec.groups),
         format_duration(spec.gap)
     )
@@ -186,7 +227,8 @@ fn keys_of(spec: &PaneSpec, is_wanted: impl Fn(KeyRole) -> bool) -> String {
 }
 
 fn aggregates_of(spec: &PaneSpec) -> String {
-    spec.aggregates.iter().map(name).collect::<Vec<_>>().join(", ")
+    let aggregates = spec.aggregates.iter().map(sql).collect::<Vec<_>>().join(", ");
+    if aggregates.is_empty() { aggregates } else { format!(": {aggregates}") }
 }
 
 fn session(spec: &SessionSpec) -> String {
@@ -201,6 +243,6 @@ pub(crate) fn name(expr: &Expr) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
         Expr::Alias(alias) => name(&alias.expr),
-        other => other.human_display().to_string(),
+        other => sql(other),
     }
 }

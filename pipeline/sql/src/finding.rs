@@ -13,6 +13,23 @@ use datafusion::logical_expr::Expr;
 use std::fmt;
 use words::{Advice, advice, operator, plain_words, quoted};
 
+/// Words of what is grouped by instead of a window, and what to write.
+const BINS: [(&[&str], &str); 6] = [
+    (
+        &["at", "time", "zone"],
+        "for local hours, days or months write a window with a zone: FROM tumble(stream, time_column, INTERVAL '1 day', zone => 'Europe/Amsterdam') AS w ... GROUP BY w.window_start, w.window_end, ...",
+    ),
+    (
+        &["date_bin"],
+        "group by date_bin(INTERVAL '15 minutes', time_column), of the stream's time column and without an origin",
+    ),
+    (&["date_trunc"], "group by date_trunc('hour', time_column), of the stream's time column"),
+    (&["as", "date"], DAY),
+    (&["::", "date"], DAY),
+    (&["to_char"], DAY),
+];
+const DAY: &str = "group by date_trunc('day', time_column), a day of UTC; local days are tumble(stream, time_column, INTERVAL '1 day', zone => 'Europe/Amsterdam')";
+
 /// A finding of ours inside a planner's error.
 #[derive(Debug)]
 pub(crate) struct Finding {
@@ -91,13 +108,19 @@ fn of_schema_error(statement: &Statement, error: &SchemaError, span: Option<Plac
         }
         SchemaError::AmbiguousReference { field } => {
             let message = format!("column '{}' stands in more than one table of FROM", field.name);
-            statement.finding("S012", at(&field.name), message, format!("name the table before it: t.{}", field.name))
+            statement.finding(
+                "S012",
+                at(&field.name),
+                message,
+                format!("name its table before it: a.{}, if FROM calls the table a", field.name),
+            )
         }
         SchemaError::DuplicateQualifiedField { qualifier, name } => {
             let message =
                 format!("two tables in FROM are called '{}', or it has two columns '{name}'", qualifier.table());
             statement.finding("S012", at(qualifier.table()), message, "give each its own name with AS")
         }
+        SchemaError::DuplicateUnqualifiedField { name } if name.contains('(') => same_call(statement, name),
         SchemaError::DuplicateUnqualifiedField { name } => statement.finding(
             "S012",
             at(name),
@@ -105,6 +128,16 @@ fn of_schema_error(statement: &Statement, error: &SchemaError, span: Option<Plac
             "give each its own name with AS",
         ),
     })
+}
+
+/// Two calls that differ in a CAST only, which the planner leaves out of their names.
+fn same_call(statement: &Statement, name: &str) -> Diagnostic {
+    let function = name.split('(').next().unwrap_or_default();
+    let at = statement.find_nth(function, 1).unwrap_or_else(|| statement.locate(function));
+    let message = format!("two calls are {name} but for a CAST, and cannot stand side by side");
+    let help =
+        "compute the CAST in a WITH query or a subquery, under a name of its own, and write that name in the call";
+    statement.finding("S012", at, message, help)
 }
 
 fn own(error: &DataFusionError) -> Option<&Finding> {
@@ -146,6 +179,17 @@ pub(crate) fn precise(statement: &Statement, mut finding: Diagnostic) -> Diagnos
         }
         ("S101", _) if has_window => {
             finding.help = "add the bounds of the window: GROUP BY ..., window_start, window_end".into();
+        }
+        ("S101", _) => {
+            let found = BINS.iter().find(|(words, _)| statement.has(words));
+            finding.help = found.map_or(finding.help, |(_, help)| (*help).to_owned());
+        }
+        ("S013", _) if at == statement.start() && finding.message.ends_with("in UNION") => {
+            (finding.line, finding.column) = statement.locate("union");
+        }
+        ("S013", _) if at == statement.start() && finding.message.contains("compared with") => {
+            let clause = ["having", "qualify", "on", "where"].iter().find_map(|word| statement.find(word));
+            (finding.line, finding.column) = clause.unwrap_or(at);
         }
         ("S121", _) if finding.message.contains("condition") => {
             let clause = ["where", "having", "on", "qualify"].iter().find_map(|word| statement.find(word));

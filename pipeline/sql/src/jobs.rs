@@ -7,7 +7,7 @@ use crate::ddl::sink::Sink;
 use crate::ddl::{self, job, literal_pairs};
 use crate::finding;
 use crate::plan::window_node::prune_empty;
-use crate::plan::{lower, order, output};
+use crate::plan::{calls, compare, lower, order, output};
 use crate::session::session;
 use crate::text::{Place, SqlFile, Statement};
 use crate::walk::walk;
@@ -20,8 +20,9 @@ use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::{Diagnostic, Error, Result};
 use citystream_operators::plan::{Keeps, NodeKind, StreamPlan};
+use citystream_operators::trial::try_operators;
 use datafusion::catalog::TableProvider;
-use datafusion::common::Result as PlanResult;
+use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::MemTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
@@ -245,6 +246,7 @@ fn check(
     let planned = plan(&statement, query, &state, catalog).and_then(|plan| {
         let used = streams_of(&plan, catalog)?;
         let optimized = optimize(&plan, &state)?;
+        calls::try_all(&optimized, &state)?;
         let lowered = lower::lower(&optimized, &used, wants_origin(&spec), true, &state)?;
         let twin = BatchTwin::new(plan, state);
         can_run(&lowered, &twin)?;
@@ -281,8 +283,9 @@ fn plan(statement: &Statement, query: Query, state: &SessionState, catalog: &Cat
     let plan = state.statement_to_plan(parsed).now_or_never();
     let plan = plan.unwrap_or_else(|| datafusion::common::internal_err!("planning waited for something"))?;
     order::refuse_stream_subqueries(&plan, statement, &|name| catalog.streams.contains_key(name))?;
+    compare::refuse_mixed(&plan)?;
     let plan = order::make_total(plan, statement)?;
-    output::normalize(plan, statement)
+    output::normalize(plan, statement, state.config_options())
 }
 
 /// Plans everything that will run, live and in batch, so that nothing is found wrong after the start.
@@ -300,6 +303,7 @@ fn can_run(lowered: &StreamPlan, twin: &BatchTwin) -> PlanResult<()> {
             planner.create_physical_plan(&fragment.plan, &lowered.session).now_or_never().ok_or_else(at_once)??;
         }
     }
+    try_operators(lowered).map_err(|error| DataFusionError::External(Box::new(error)))?;
     twin.try_plan(&BTreeMap::new()).now_or_never().ok_or_else(at_once)?.map(drop)
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod aggregate;
 pub(crate) mod assign;
 pub(crate) mod below;
+pub(crate) mod calls;
 pub(crate) mod columns;
+pub(crate) mod compare;
 pub(crate) mod join;
 pub(crate) mod lower;
 pub(crate) mod order;

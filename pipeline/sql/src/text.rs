@@ -2,6 +2,7 @@
 
 mod depth;
 mod help;
+pub(crate) mod units;
 pub(crate) mod windows;
 
 use citystream_model::Diagnostic;
@@ -172,8 +173,15 @@ impl Statement {
 
     /// True when something in the statement is given the name: `AS name`.
     pub(crate) fn names(&self, name: &str) -> bool {
+        self.has(&["as", name])
+    }
+
+    /// True when these words stand one behind another.
+    pub(crate) fn has(&self, sequence: &[&str]) -> bool {
         let words: Vec<&TokenWithSpan> = self.words().collect();
-        words.windows(2).any(|pair| is_word(&pair[0].token, "as") && is_word(&pair[1].token, name))
+        let is_here =
+            |here: &[&TokenWithSpan]| here.iter().zip(sequence).all(|(found, word)| is_word(&found.token, word));
+        words.windows(sequence.len()).any(is_here)
     }
 
     /// The token at a place, and the one before it.
@@ -282,6 +290,7 @@ fn is_word(token: &Token, word: &str) -> bool {
         Token::Word(found) => found.value.eq_ignore_ascii_case(word),
         Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => text == word,
         Token::VerticalBarRightAngleBracket => word == "|>",
+        Token::DoubleColon => word == "::",
         _ => false,
     }
 }

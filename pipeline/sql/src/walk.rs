@@ -29,6 +29,8 @@ pub(crate) fn walk(statement: &Statement, query: &mut Query, catalog: &Catalog) 
     }
 }
 
+const JOINED: &str = "join the streams in FROM on the bounds of one window instead";
+
 struct Walker<'a> {
     statement: &'a Statement,
     catalog: &'a Catalog,
@@ -75,15 +77,22 @@ impl VisitorMut for Walker<'_> {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         match expr {
             Expr::Function(function) => self.function(function),
-            Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } => self.subquery(subquery),
+            Expr::InSubquery { subquery, negated: true, .. } | Expr::Exists { subquery, negated: true } => {
+                self.subquery(subquery, "put both streams into the same windows, LEFT JOIN the second on window_start, window_end and the key, and keep the rows WHERE its key IS NULL")
+            }
+            Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } => self.subquery(subquery, JOINED),
             Expr::Subquery(subquery) if !self.windowed.contains(&place(subquery.span().start)) => {
-                self.subquery(subquery)
+                self.subquery(subquery, JOINED)
             }
             Expr::BinaryOp { left, op, right } => self.operator(left, op, right),
             Expr::InList { expr, list, .. } => self.list(expr, list.iter()),
-            Expr::Between { expr, low, high, .. } => self.list(expr, [&**low, &**high]),
+            Expr::Between { expr, low, high, negated } => {
+                self.list(expr, [&**low, &**high])?;
+                if *negated { ControlFlow::Continue(()) } else { self.between(expr, low, high) }
+            }
+            Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => self.like(expr, pattern),
             Expr::Interval(interval) => self.interval(interval),
-            Expr::AtTimeZone { time_zone, .. } => self.time_zone(time_zone),
+            Expr::AtTimeZone { timestamp, time_zone } => self.time_zone(timestamp, time_zone),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -160,8 +169,8 @@ impl Walker<'_> {
         self.refuse("S010", at, format!("there is no stream or table '{name}'"), help)
     }
 
-    /// Refuses a subquery in an expression that reads a stream.
-    fn subquery(&self, query: &Query) -> Flow {
+    /// Refuses a subquery in an expression that reads a stream; `help` says what to write instead.
+    fn subquery(&self, query: &Query, help: &str) -> Flow {
         use datafusion::sql::sqlparser::ast::visit_relations;
         let is_stream = |name: &ObjectName| matches!(&name.0[..], [part] if part.as_ident().is_some_and(|ident| self.catalog.streams.contains_key(&normal(ident))));
         let found = visit_relations(query, |name| {
@@ -169,15 +178,12 @@ impl Walker<'_> {
         });
         match found {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(name) => {
-                let help = "join the streams in FROM on the bounds of one window instead";
-                self.refuse(
-                    "S160",
-                    place(name.span().start),
-                    format!("a subquery in an expression reads the stream '{name}'"),
-                    help,
-                )
-            }
+            ControlFlow::Break(name) => self.refuse(
+                "S160",
+                place(name.span().start),
+                format!("a subquery in an expression reads the stream '{name}'"),
+                help,
+            ),
         }
     }
 }

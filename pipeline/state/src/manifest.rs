@@ -110,7 +110,8 @@ impl Manifest {
         if words.next() != Some(MAGIC) {
             return Err(damaged(format!("it begins with '{}'", head.chars().take(40).collect::<String>())));
         }
-        let version: u32 = words.next().and_then(|word| word.parse().ok()).ok_or_else(foreign)?;
+        let version = words.next().and_then(|word| word.parse::<u32>().ok()).filter(|version| *version > 0);
+        let version = version.ok_or_else(foreign)?;
         if version > VERSION {
             let message =
                 format!("{name}: found format {version}, expected at most {VERSION}; a newer release wrote it");

@@ -212,9 +212,7 @@ fn finality(case: &Case, job: &CheckedJob, outcome: &Outcome) -> Result<(), Stri
     if !case.query.windowed {
         return Ok(());
     }
-    // An hour in the key of a window function is a window of its own, and may close first.
-    let by_hours = case.query.sql.contains(" OVER (") && case.query.sql.contains("date_trunc('hour'");
-    let exact = case.query.emits == Emits::AtEnd && !by_hours && waits(job, job.plan.nodes.len() - 1);
+    let exact = case.query.emits == Emits::AtEnd && waits(job, job.plan.nodes.len() - 1);
     let Ok(at) = job.schema.index_of("window_end") else { return Err("no column window_end".to_owned()) };
     for emission in &outcome.output {
         let ends = emission.batch.column(at).as_primitive::<TimestampMicrosecondType>();

@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, args: BatchArgs) -> Outcome {
     let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
     let if_exists = if_exists(args.if_exists, &context.config.run.if_exists)?;
     for job in &jobs {
-        data.check_empty(&job.spec, &targets(&job.spec), if_exists)?;
+        data.check_empty(&job.spec, &job.streams, if_exists)?;
     }
     let (mut reports, mut worst) = (Vec::new(), Ok(()));
     for job in jobs {

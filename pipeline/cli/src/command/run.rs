@@ -10,7 +10,7 @@ use crate::memory;
 use crate::parallelism;
 use crate::progress::{Progress, state};
 use crate::report::{self, JobReport};
-use crate::tables::{DataDir, if_exists, targets};
+use crate::tables::{DataDir, if_exists};
 use crate::wire::Shared;
 use citystream_model::position::StartFrom;
 use citystream_model::{Error, ErrorKind};
@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;
     let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
     for job in &jobs {
-        data.check_empty(&job.spec, &targets(&job.spec), if_exists)?;
+        data.check_empty(&job.spec, &job.streams, if_exists)?;
     }
     let parallelism = parallelism::of(args.parallelism, &context.config.run.parallelism)?;
     let shared = Shared {

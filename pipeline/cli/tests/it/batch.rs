@@ -142,3 +142,16 @@ fn what_was_rejected_and_what_failed_is_said_in_words() {
     batch("flow=bad.jsonl")
         .says(&["warning: job 'failing': all 3 records were rejected, most of them for invalid_json"]);
 }
+
+/// `--if-exists error` looked at the sinks alone, and rejects of two runs came to lie in one table.
+#[test]
+fn rejects_of_an_earlier_run_are_not_written_on() {
+    let city = City::new();
+    city.declare("flow", crate::city::FLOW, "");
+    city.file("bad.jsonl", "{\n");
+    city.job("bad", "", "SELECT site FROM flow");
+    let args = ["batch", "bad.sql", "--schemas", "schemas", "--data-dir", "past", "--if-exists", "error"];
+    let batch = || city.done(&[&args[..], &["--input", "flow=bad.jsonl"]].concat());
+    batch().expect(0);
+    batch().expect(1).says(&["past/flow_rejected/bad", "already holds rows"]);
+}

@@ -4,7 +4,7 @@ use super::exchange::By;
 use super::layout::Layout;
 use crate::graph::Reader;
 use crate::pane::Phase;
-use crate::plan::{FragmentPlan, Input, KeyRole, NodeKind, OutputSpec, PaneSpec, PlanNode, Route, StreamPlan};
+use crate::plan::{FragmentPlan, Input, Keeps, KeyRole, NodeKind, OutputSpec, PaneSpec, PlanNode, Route, StreamPlan};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -33,7 +33,8 @@ fn pane(input: Input, by_record_key: bool) -> PlanNode {
 
 fn over(inputs: Vec<Input>, route: Route) -> PlanNode {
     let plan = LogicalPlanBuilder::empty(false).build().unwrap();
-    let kind = NodeKind::ClosedWindow { fragment: FragmentPlan { plan, feeds: Vec::new() }, reason: String::new() };
+    let kind =
+        NodeKind::ClosedWindow { fragment: FragmentPlan { plan, feeds: Vec::new() }, keeps: Keeps::All(String::new()) };
     PlanNode { name: "over".to_owned(), inputs, kind, route }
 }
 

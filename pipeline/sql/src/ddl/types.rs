@@ -61,62 +61,72 @@ fn declared(statement: &Statement, column: &ColumnDef) -> Result<Declared, Diagn
     Ok(Declared { name, data_type, nullable })
 }
 
+const TIME: &str =
+    "write TIMESTAMP: UTC in microseconds; an offset in the text is read, and 'time.zone' says what no offset means";
+const TEXT: &str = "write TEXT";
+const BIGINT: &str = "write BIGINT";
+/// How types of other systems begin, and ours.
+const INSTEAD: [(&[&str], &str); 7] = [
+    (&["TIMESTAMP", "DATETIME"], TIME),
+    (
+        &[
+            "VARCHAR",
+            "CHAR",
+            "NVARCHAR",
+            "UUID",
+            "BYTEA",
+            "BYTES",
+            "BINARY",
+            "VARBINARY",
+            "BLOB",
+            "TIME",
+            "ENUM",
+            "CLOB",
+        ],
+        TEXT,
+    ),
+    (&["INT64", "UINT", "LONG", "BIGSERIAL", "SERIAL", "INT8", "INT256", "INT128"], BIGINT),
+    (&["INT32", "INT16", "MEDIUMINT"], "write INT"),
+    (&["FLOAT64", "DOUBLE", "FLOAT", "REAL"], "write DOUBLE"),
+    (&["DECIMAL", "NUMERIC", "BIGDECIMAL"], "write DECIMAL(p, s), p from 1 to 38 and s from 0 to p"),
+    (&["INTERVAL"], "write BIGINT or DOUBLE, a number of seconds"),
+];
+/// How types begin whose values have parts.
+const NESTED: [&str; 6] = ["JSON", "STRUCT", "ARRAY", "MAP", "ROW", "OBJECT"];
+const KNOWN: [&str; 12] = [
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "BIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+    "TEXT",
+    "STRING",
+    "DATE",
+    "TIMESTAMP",
+];
+
 /// What to write instead of a type that is not supported.
 fn instead(name: &str, sql: &str) -> String {
-    const KNOWN: [&str; 12] = [
-        "BOOLEAN",
-        "TINYINT",
-        "SMALLINT",
-        "INT",
-        "BIGINT",
-        "FLOAT",
-        "DOUBLE",
-        "DECIMAL",
-        "TEXT",
-        "STRING",
-        "DATE",
-        "TIMESTAMP",
-    ];
     let upper = sql.to_uppercase();
-    let is = |words: &[&str]| words.iter().any(|word| upper.starts_with(word));
-    if upper.contains('[') || is(&["JSON", "STRUCT", "ARRAY", "MAP", "ROW", "OBJECT"]) {
-        format!(
+    let begins = |words: &[&str]| words.iter().any(|word| upper.starts_with(word));
+    if upper.contains('[') || begins(&NESTED) {
+        return format!(
             "declare each field that you need as a column of its own: speed DOUBLE with 'path.speed' '/{name}/speed'"
-        )
-    } else if is(&["TIMESTAMP", "DATETIME"]) {
-        "write TIMESTAMP: UTC in microseconds; an offset in the text is read, and 'time.zone' says what no offset means"
-            .to_owned()
-    } else if is(&[
-        "VARCHAR",
-        "CHAR",
-        "NVARCHAR",
-        "UUID",
-        "BYTEA",
-        "BYTES",
-        "BINARY",
-        "VARBINARY",
-        "BLOB",
-        "TIME",
-        "ENUM",
-        "CLOB",
-    ]) {
-        "write TEXT".to_owned()
-    } else if upper.contains("UNSIGNED")
-        || is(&["INT64", "UINT", "LONG", "BIGSERIAL", "SERIAL", "INT8", "INT256", "INT128"])
-    {
-        "write BIGINT".to_owned()
-    } else if is(&["INT32", "INT16", "MEDIUMINT"]) {
-        "write INT".to_owned()
-    } else if is(&["FLOAT64", "DOUBLE", "FLOAT", "REAL"]) {
-        "write DOUBLE".to_owned()
-    } else if is(&["DECIMAL", "NUMERIC", "BIGDECIMAL"]) {
-        "write DECIMAL(p, s), p from 1 to 38 and s from 0 to p".to_owned()
-    } else if is(&["INTERVAL"]) {
-        "write BIGINT or DOUBLE, a number of seconds".to_owned()
-    } else if let Some(near) = nearest(&upper, KNOWN) {
-        format!("did you mean {near}?")
-    } else {
-        "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), TEXT, DATE or TIMESTAMP".to_owned()
+        );
+    }
+    if upper.contains("UNSIGNED") {
+        return BIGINT.to_owned();
+    }
+    if let Some((_, help)) = INSTEAD.iter().find(|(words, _)| begins(words)) {
+        return (*help).to_owned();
+    }
+    match nearest(&upper, KNOWN) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), TEXT, DATE or TIMESTAMP"
+            .to_owned(),
     }
 }
 

@@ -52,14 +52,14 @@ fn remedy(statement: &Statement, name: &str, at: Place, valid: &[&str]) -> Strin
     if let Some(instead) = foreign_column(name).filter(|_| !valid.is_empty()) {
         return instead.to_owned();
     }
-    let hidden = HIDDEN.iter().copied().filter(|_| name.starts_with('_'));
-    if let Some(near) = nearest(name, valid.iter().copied().chain(hidden)) {
-        return format!("did you mean '{near}'?");
-    }
     let is_text = |token: &Token| matches!(token, Token::Word(word) if word.quote_style == Some('"'));
     let is_compared = before.is_some_and(|token| matches!(token, Token::Eq | Token::Neq | Token::Lt | Token::Gt));
-    if here.is_some_and(is_text) && is_compared {
+    let near = nearest(name, valid.iter().copied().chain(HIDDEN.iter().copied().filter(|_| name.starts_with('_'))));
+    if here.is_some_and(is_text) && is_compared && near.is_none_or(|near| !near.eq_ignore_ascii_case(name)) {
         return format!("a text stands in single quotes: '{name}'");
+    }
+    if let Some(near) = near {
+        return format!("did you mean '{near}'?");
     }
     match valid {
         [_, ..] if name.starts_with('_') => format!("hidden columns: {}", HIDDEN.join(", ")),
@@ -75,6 +75,8 @@ fn foreign_column(name: &str) -> Option<&'static str> {
         "window_start" | "window_end" | "windowstart" | "windowend" | "window" => {
             "add a window: FROM tumble(stream, time_column, INTERVAL '5 minutes') gives window_start and window_end"
         }
+        "session_start" | "tumble_start" | "hop_start" => "write window_start",
+        "session_end" | "tumble_end" | "hop_end" => "write window_end",
         "window_time" => "write window_end, which is the first time behind the window",
         "rowtime" | "proctime" | "event_time" | "eventtime" | "record_timestamp" | "kafka_timestamp" => {
             "write the stream's time column, or _timestamp, the time of the Kafka record"

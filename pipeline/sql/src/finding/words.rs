@@ -22,7 +22,7 @@ const FUNCTIONS: &str = "check the spelling; among the functions are date_bin, d
 /// Parts of a message in lower case, code, keyword, whether the finding stands at it, and remedy.
 type Rule = (&'static [&'static str], &'static str, Option<&'static str>, bool, &'static str);
 
-const ADVICE: [Rule; 24] = [
+const ADVICE: [Rule; 31] = [
     (&["having refers to"], "S013", Some("having"), true, "use WHERE for conditions on rows; HAVING is for groups"),
     (
         &["neither in group by", "must appear in the group by", "could not be resolved from available columns"],
@@ -106,6 +106,31 @@ const ADVICE: [Rule; 24] = [
         "write CAST(x AS INT), which is 1 or 0",
     ),
     (&["compute "], "S013", None, false, "change a type with CAST(x AS DOUBLE)"),
+    (
+        &["date_trunc granularity"],
+        "S013",
+        None,
+        false,
+        "write 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'; other lengths are date_bin(INTERVAL '5 minutes', time_column)",
+    ),
+    (
+        &["date part"],
+        "S013",
+        None,
+        false,
+        "write 'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute', 'second', 'dow', 'doy' or 'epoch'",
+    ),
+    (&["date_bin stride"], "S013", Some("date_bin"), true, "write date_bin(INTERVAL '5 minutes', time_column)"),
+    (&["regex parse error"], "S013", None, false, r"signs such as ( ) [ ] * + ? are written with a backslash: '\('"),
+    (
+        &["logical boolean operation"],
+        "S013",
+        None,
+        false,
+        "write each condition out: x = 'a' OR x = 'b', or x IN ('a', 'b')",
+    ),
+    (&["string concat"], "S013", None, false, "one of them has to be a text: CAST(a AS TEXT) || b"),
+    (&["bitwise operation"], "S013", None, false, "join texts with ||: a || '-' || b"),
     (&["compare boolean", "= boolean"], "S013", None, false, "a BOOLEAN is a condition itself: write x, or NOT x"),
     (&["compare "], "S013", None, false, "change one side with CAST(x AS TYPE)"),
     (

@@ -91,6 +91,15 @@ impl Fact {
         !self.nullable && matches!(self.role, Role::End | Role::Start(Length::Fixed { .. } | Length::Tumbling(_)))
     }
 
+    /// Microseconds of the windows that start here, where all are of one length.
+    pub(crate) fn length(&self) -> Option<i64> {
+        match &self.role {
+            Role::Start(Length::Fixed { micros }) => Some(*micros),
+            Role::Start(Length::Tumbling(spec)) => fixed_length(spec),
+            _ => None,
+        }
+    }
+
     /// True when equal values on both sides of a join mean that both sides are final at the same watermark.
     pub(crate) fn joins_with(&self, other: &Self) -> bool {
         self.is_bound() && other.is_bound() && self.role == other.role
@@ -168,6 +177,14 @@ pub(crate) fn best_time(facts: &Facts) -> Option<usize> {
     known.min().map(|(_, _, at)| at)
 }
 
+/// Position of the column of `below` that is the time of a row where the columns of `above` say no better than its window's end.
+pub(crate) fn better_time(below: &Facts, above: &Facts) -> Option<usize> {
+    let is_end = |facts: &Facts, at: usize| facts[at].as_ref().is_some_and(|fact| fact.role == Role::End);
+    let known = best_time(below)?;
+    let is_better = best_time(above).is_none_or(|shown| is_end(above, shown) && !is_end(below, known));
+    is_better.then_some(known)
+}
+
 /// Facts of the window columns that `spec` adds: start, end.
 pub(crate) fn of_window(spec: &WindowSpec, window: usize) -> [Fact; 2] {
     let length = match fixed_length(spec) {
@@ -202,16 +219,36 @@ pub(crate) fn check_time(
     match &fact.role {
         Role::EventTime | Role::End => Ok(()),
         Role::Start(Length::Tumbling(inner)) if spec.is_some_and(|outer| is_multiple(outer, inner.starts())) => Ok(()),
-        _ => {
+        role => {
             let message = format!("the windows over '{column}' would cut the inner windows");
-            Err(Finding::new(
-                "S150",
-                at,
-                message,
-                "make the size a multiple of the inner window's, or use window_end as the time",
-            ))
+            let help = match role {
+                Role::Start(Length::Tumbling(inner)) => spec.and_then(|outer| zone_to_share(outer, inner.starts())),
+                _ => None,
+            };
+            let multiple =
+                || "make the size a multiple of the inner window's, or use window_end as the time".to_owned();
+            Err(Finding::new("S150", at, message, help.unwrap_or_else(multiple)))
         }
     }
+}
+
+/// What to write where the windows would fit one another in one zone.
+fn zone_to_share(outer: &WindowSpec, inner: Grid) -> Option<String> {
+    let zone = outer.starts().zone();
+    let step = match inner {
+        Grid::Fixed { step } | Grid::InDay { step, .. } => Step::Micros(step),
+        Grid::Days { count, .. } => Step::Days(count),
+        Grid::Months { count, .. } => Step::Months(count),
+    };
+    let same = Grid::new(if zone.is_none() { utc_days(step) } else { step }, zone).ok()?;
+    if inner.zone() == zone || !is_multiple(outer, same) {
+        return None;
+    }
+    Some(match (zone, inner.zone()) {
+        (Some(zone), None) => format!("give the inner window the same zone: zone => '{zone}'"),
+        (Some(zone), Some(inner)) => format!("give both windows one zone; found '{zone}' here and '{inner}' inside"),
+        (None, inner) => format!("use tumble(...) with the inner window's zone here: zone => '{}'", inner?),
+    })
 }
 
 /// The one length of all windows of `spec`, in microseconds, if they have one.
@@ -227,6 +264,8 @@ fn fixed_length(spec: &WindowSpec) -> Option<i64> {
 /// True when every boundary of the windows of `outer` is one of `inner`'s, so that no inner window crosses one.
 fn is_multiple(outer: &WindowSpec, inner: Grid) -> bool {
     const QUARTER_HOUR: i64 = 900_000_000;
+    // Local midnights, and steps of a day from there, lie on quarters of an hour UTC; those of UTC on whole days.
+    let midnights = if outer.starts().zone() == Some(Tz::UTC) { 96 * QUARTER_HOUR } else { QUARTER_HOUR };
     let mut windows = Vec::new();
     spec_bounds(outer, &mut windows);
     match (outer.starts(), inner) {
@@ -234,9 +273,8 @@ fn is_multiple(outer: &WindowSpec, inner: Grid) -> bool {
             outer % inner == 0 && windows.iter().all(|bound| bound % inner == 0)
         }
         _ if !outer.is_tumble() => false,
-        // Local midnights, and steps of a day from there, lie on quarters of an hour UTC.
-        (Grid::InDay { step, .. }, Grid::Fixed { step: inner }) => QUARTER_HOUR % inner == 0 && step % inner == 0,
-        (_, Grid::Fixed { step: inner }) => QUARTER_HOUR % inner == 0,
+        (Grid::InDay { step, .. }, Grid::Fixed { step: inner }) => midnights % inner == 0 && step % inner == 0,
+        (_, Grid::Fixed { step: inner }) => midnights % inner == 0,
         (Grid::InDay { step: outer, zone }, Grid::InDay { step: inner, zone: same }) => {
             zone == same && outer % inner == 0
         }

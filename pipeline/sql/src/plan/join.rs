@@ -4,10 +4,13 @@ use crate::finding::{Finding, place_of};
 use crate::plan::columns::{Fact, Facts, Role, first_close, known, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
+use crate::text::Place;
+use citystream_model::duration::format_duration;
 use citystream_operators::plan::Keeps;
 use datafusion::common::{DFSchemaRef, JoinType, Result};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, when};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Lowers a join of which at least one side is a stream.
 pub(crate) fn lower(lowering: &mut Lowering<'_>, join: &Join) -> Result<Piece> {
@@ -56,6 +59,7 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
     for (l, r) in &join.on {
         let left_fact = known(l, left.plan.schema(), &left.facts);
         let right_fact = known(r, right.plan.schema(), &right.facts);
+        refuse_other_lengths(left_fact.as_ref(), right_fact.as_ref(), place_of([l, r]))?;
         if let (Some(left_fact), Some(right_fact)) = (left_fact, right_fact)
             && left_fact.joins_with(&right_fact)
         {
@@ -92,6 +96,19 @@ fn windowed(lowering: &mut Lowering<'_>, join: &Join, left: Piece, right: Piece)
         facts,
         Some(closed_at),
     )
+}
+
+/// Refuses equal starts of windows of two lengths, which no equal ends can go with.
+fn refuse_other_lengths(left: Option<&Fact>, right: Option<&Fact>, at: Option<Place>) -> Result<()> {
+    let (Some(left), Some(right)) = (left.and_then(Fact::length), right.and_then(Fact::length)) else { return Ok(()) };
+    if left == right {
+        return Ok(());
+    }
+    let [left, right] = [left, right].map(|micros| format_duration(Duration::from_micros(micros.unsigned_abs())));
+    let message = format!("the start of windows of {left} is joined with that of windows of {right}");
+    let help =
+        "give both windows one size; or add the shorter ones up to the longer by a window over their window_start";
+    Err(Finding::new("S110", at, message, help).into())
 }
 
 type Side<'a> = (&'a Piece, &'a Vec<(Expr, Fact)>);

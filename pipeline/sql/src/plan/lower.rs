@@ -2,7 +2,7 @@
 //! becomes a `ClosedWindow`. Dispatches only; each construct has its own file.
 
 use crate::finding::Finding;
-use crate::plan::columns::{self, Fact, Facts, Role, best_time};
+use crate::plan::columns::{self, Fact, Facts, Role, best_time, better_time};
 use crate::plan::piece::{OFFSET, Piece, SOURCE, TIME};
 use crate::plan::top_n::TopN;
 use crate::plan::window_node::{WindowNode, expand_windows};
@@ -296,9 +296,7 @@ pub(crate) fn projected(piece: Piece, projection: &Projection) -> Result<Piece> 
             facts.push(None);
         }
     }
-    if best_time(&facts).is_none()
-        && let Some(at) = best_time(&piece.facts)
-    {
+    if let Some(at) = better_time(&piece.facts, &facts) {
         exprs.push(piece.column(at).alias(TIME));
         facts.push(piece.facts[at].clone());
     }

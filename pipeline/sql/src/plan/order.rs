@@ -180,63 +180,13 @@ fn aggregate(mut function: AggregateFunction, schema: &DFSchema, statement: &Sta
 }
 
 fn window(mut function: WindowFunction, columns: &[Column], statement: &Statement) -> Result<Transformed<Expr>> {
-    let name = function.fun.name().to_owned();
-    let by_rows = function.params.window_frame.units == WindowFrameUnits::Rows;
-    let needs_total = match &function.fun {
-        WindowFunctionDefinition::AggregateUDF(_) => match order_sensitivity(&name) {
-            Sensitivity::OrderFree => by_rows,
-            Sensitivity::Inexact { instead } => {
-                return Err(refuse(
-                    statement,
-                    &name,
-                    "S132",
-                    &format!("{name}() depends on the order of the rows"),
-                    instead,
-                ));
-            }
-            _ => {
-                return Err(refuse(
-                    statement,
-                    &name,
-                    "S131",
-                    &format!("{name}() OVER depends on the order of equal rows"),
-                    "use it with GROUP BY and its own ORDER BY",
-                ));
-            }
-        },
-        WindowFunctionDefinition::WindowUDF(_) => match name.as_str() {
-            "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
-            "last_value" | "nth_value"
-                if !by_rows && matches!(function.params.window_frame.end_bound, WindowFrameBound::CurrentRow) =>
-            {
-                let help =
-                    format!("write {name}(...) OVER (... ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)");
-                return Err(refuse(
-                    statement,
-                    &name,
-                    "S131",
-                    &format!("{name}() with the default frame depends on the order of equal rows"),
-                    &help,
-                ));
-            }
-            _ => true,
-        },
-    };
-    // The whole partition is the frame, whatever the order, when its ends are open.
-    let whole = function.params.window_frame.start_bound.is_unbounded()
-        && function.params.window_frame.end_bound.is_unbounded();
-    let is_aggregate = matches!(function.fun, WindowFunctionDefinition::AggregateUDF(_));
-    if !needs_total || (is_aggregate && whole) {
+    if !needs_total(&function, statement)? || is_over_all(&function) {
         return Ok(Transformed::no(Expr::WindowFunction(Box::new(function))));
     }
     if function.params.order_by.is_empty() {
-        return Err(refuse(
-            statement,
-            &name,
-            "S131",
-            &format!("{name}() OVER without ORDER BY depends on the order in which rows come"),
-            "add ORDER BY to the OVER clause",
-        ));
+        let name = function.fun.name();
+        let message = format!("{name}() OVER without ORDER BY depends on the order in which rows come");
+        return Err(refuse(statement, name, "S131", &message, "add ORDER BY to the OVER clause"));
     }
     for column in columns {
         let column = Expr::Column(column.clone());
@@ -245,6 +195,40 @@ fn window(mut function: WindowFunction, columns: &[Column], statement: &Statemen
         }
     }
     Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
+}
+
+/// True when the answer of a function with OVER depends on the order of rows that its ORDER BY calls equal.
+fn needs_total(function: &WindowFunction, statement: &Statement) -> Result<bool> {
+    let name = function.fun.name();
+    let by_rows = function.params.window_frame.units == WindowFrameUnits::Rows;
+    let is_running = matches!(function.params.window_frame.end_bound, WindowFrameBound::CurrentRow);
+    match (&function.fun, order_sensitivity(name)) {
+        (WindowFunctionDefinition::WindowUDF(_), _) => match name {
+            "rank" | "dense_rank" | "percent_rank" | "cume_dist" => Ok(false),
+            "last_value" | "nth_value" if !by_rows && is_running => {
+                let message = format!("{name}() with the default frame depends on the order of equal rows");
+                let help =
+                    format!("write {name}(...) OVER (... ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)");
+                Err(refuse(statement, name, "S131", &message, &help))
+            }
+            _ => Ok(true),
+        },
+        (WindowFunctionDefinition::AggregateUDF(_), Sensitivity::OrderFree) => Ok(by_rows),
+        (WindowFunctionDefinition::AggregateUDF(_), Sensitivity::Inexact { instead }) => {
+            Err(refuse(statement, name, "S132", &format!("{name}() depends on the order of the rows"), instead))
+        }
+        (WindowFunctionDefinition::AggregateUDF(_), _) => {
+            let message = format!("{name}() OVER depends on the order of equal rows");
+            Err(refuse(statement, name, "S131", &message, "use it with GROUP BY and its own ORDER BY"))
+        }
+    }
+}
+
+/// True for an aggregate over the whole partition, which is the same whatever the order.
+fn is_over_all(function: &WindowFunction) -> bool {
+    let frame = &function.params.window_frame;
+    let is_aggregate = matches!(function.fun, WindowFunctionDefinition::AggregateUDF(_));
+    is_aggregate && frame.start_bound.is_unbounded() && frame.end_bound.is_unbounded()
 }
 
 fn refuse(

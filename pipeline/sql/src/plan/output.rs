@@ -8,7 +8,9 @@ use arrow::datatypes::{DataType, TimeUnit};
 use citystream_model::Diagnostic;
 use citystream_model::stream::timestamp_type;
 use datafusion::common::Result;
+use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, try_cast};
+use datafusion::optimizer::Analyzer;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, SelectItem, SetExpr, Spanned};
 use std::collections::HashSet;
 
@@ -69,32 +71,35 @@ fn named(statement: &Statement, item: &SelectItem, seen: &mut HashSet<String>) -
 }
 
 /// Adds a projection that gives every column a type that all sinks have.
-pub(crate) fn normalize(plan: LogicalPlan, statement: &Statement) -> Result<LogicalPlan> {
+pub(crate) fn normalize(plan: LogicalPlan, statement: &Statement, options: &ConfigOptions) -> Result<LogicalPlan> {
     let mut seen = HashSet::new();
     let mut columns = Vec::new();
-    for (qualifier, field) in plan.schema().iter() {
+    // A column of a UNION or a CASE has the type that its parts agree on, which the plan as it is written does not say.
+    let agreed = Analyzer::new().execute_and_check(plan.clone(), options, |_, _| {})?;
+    for ((qualifier, field), agreed) in plan.schema().iter().zip(agreed.schema().fields()) {
         let name = field.name();
         if !seen.insert(name.to_lowercase()) {
-            return Err(Finding::new(
-                "S012",
-                Some(last(statement, name)),
-                format!("two output columns are called '{name}'"),
-                "rename one of them with AS",
-            )
-            .into());
+            let message = format!("two output columns are called '{name}'");
+            // A name that is not written comes from a `*`.
+            let (at, help) = match (statement.find(name), statement.find_sign(&["*"], (1, 1))) {
+                (None, Some(star)) => (star, "list the columns instead of *, each under a name of its own"),
+                _ => (last(statement, name), "rename one of them with AS"),
+            };
+            return Err(Finding::new("S012", Some(at), message, help).into());
         }
         let column = Expr::from((qualifier, field));
-        let target = output_type(field.data_type()).ok_or_else(|| {
+        let target = output_type(agreed.data_type()).ok_or_else(|| {
             let message =
-                format!("output column '{name}' is of type {}, which no sink can carry", sql_name(field.data_type()));
-            Finding::new(
-                "S021",
-                Some(last(statement, name)),
-                message,
-                "change it with CAST(... AS BIGINT | DOUBLE | TEXT | TIMESTAMP)",
-            )
+                format!("output column '{name}' is of type {}, which no sink can carry", sql_name(agreed.data_type()));
+            let help = match agreed.data_type() {
+                DataType::Interval(_) | DataType::Duration(_) => {
+                    "a length of time is a number of seconds: date_part('epoch', b) - date_part('epoch', a)"
+                }
+                _ => "change it with CAST(... AS BIGINT | DOUBLE | TEXT | TIMESTAMP)",
+            };
+            Finding::new("S021", Some(last(statement, name)), message, help)
         })?;
-        let column = match (field.data_type(), target) {
+        let column = match (agreed.data_type(), target) {
             (same, target) if *same == target => column,
             // BIGINT has no room for the upper half of the unsigned numbers.
             (DataType::UInt64, target) => try_cast(column, target),

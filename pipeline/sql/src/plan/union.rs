@@ -1,7 +1,7 @@
 //! `UNION ALL` of streams: rows side by side; what is not known of all inputs is forgotten.
 
 use crate::finding::Finding;
-use crate::plan::columns::{self, Fact, Facts, Role, best_time};
+use crate::plan::columns::{self, Fact, Facts, Length, Role, best_time};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::{OFFSET, Piece, SOURCE, TIME};
 use citystream_model::stream::timestamp_type;
@@ -45,13 +45,20 @@ fn aligned(schema: &DFSchemaRef, piece: &Piece, hidden: &[&str]) -> Result<Logic
     LogicalPlanBuilder::from(piece.plan.clone()).project(columns)?.build()
 }
 
-/// What is known of a column in every input.
+/// What is known of a column in every input; of windows of different lengths, that they start there.
 fn shared(known: Vec<Facts>) -> Facts {
     let first = known.first().cloned().unwrap_or_default();
-    let same = |at: usize, fact: &Fact| {
-        known.iter().all(|other| other[at].as_ref().is_some_and(|other| other.role == fact.role && !other.nullable))
+    let in_all = |at: usize, is: &dyn Fn(&Role) -> bool| {
+        known.iter().all(|facts| facts[at].as_ref().is_some_and(|fact| !fact.nullable && is(&fact.role)))
     };
-    first.into_iter().enumerate().map(|(at, fact)| fact.filter(|fact| same(at, fact))).collect()
+    let known_in_all = |(at, fact): (usize, Option<Fact>)| {
+        let fact = fact?;
+        if in_all(at, &|role| *role == fact.role) {
+            return Some(fact);
+        }
+        in_all(at, &|role| matches!(role, Role::Start(_))).then_some(Fact { role: Role::Start(Length::Open), ..fact })
+    };
+    first.into_iter().enumerate().map(known_in_all).collect()
 }
 
 /// Gives the columns the names by which the parents know those of the union as it was planned.

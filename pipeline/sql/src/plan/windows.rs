@@ -26,6 +26,8 @@ pub(crate) struct WindowPlanner;
 struct Arguments {
     function: String,
     at: Place,
+    /// True when an argument is given by its name.
+    by_name: bool,
     /// Where each argument's value stands.
     places: Vec<(&'static str, Place)>,
     values: Vec<(&'static str, ast::Expr)>,
@@ -95,20 +97,19 @@ impl Arguments {
                 .map_or("use tumble, hop, cumulate or session".to_owned(), |near| format!("did you mean {near}(...)?"));
             return Err(Finding::new("S010", Some(at), format!("unknown table function {function}(...)"), near).into());
         };
-        let mut call = Self { function, at, places: Vec::new(), values: Vec::new() };
+        let mut call = Self { function, at, by_name: false, places: Vec::new(), values: Vec::new() };
         for (position, arg) in args.into_iter().enumerate() {
             let (name, value) = match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
                     // `key` and `zone` are named only; the rest may go by position.
                     let positional = names.iter().filter(|name| !matches!(**name, "key" | "zone"));
                     let Some(name) = positional.copied().nth(position) else {
-                        return Err(Self { at: place(value.span().start), ..call }
-                            .usage("found one argument too many")
-                            .into());
+                        return Err(call.surplus(&value).into());
                     };
                     (name, value)
                 }
                 FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                    call.by_name = true;
                     (call.parameter(names, &name)?, value)
                 }
                 other => return Err(call.usage(format!("found the argument {other}")).into()),
@@ -126,6 +127,9 @@ impl Arguments {
     fn parameter(&self, names: &'static [&'static str], ident: &Ident) -> Result<&'static str> {
         let wanted = normal(ident);
         names.iter().copied().find(|name| *name == wanted).ok_or_else(|| {
+            if wanted == "offset" {
+                return self.offset(place(ident.span.start)).into();
+            }
             let help = nearest(&wanted, names.iter().copied())
                 .map_or_else(|| self.signature(), |near| format!("did you mean '{near}'?"));
             Finding::new(
@@ -136,6 +140,19 @@ impl Arguments {
             )
             .into()
         })
+    }
+
+    /// What is said of a value behind the last argument.
+    fn surplus(mut self, value: &ast::Expr) -> Finding {
+        self.at = place(value.span().start);
+        let found = self.usage("found one argument too many");
+        match value {
+            ast::Expr::Interval(_) if self.function != "session" => self.offset(self.at),
+            ast::Expr::Identifier(_) | ast::Expr::Tuple(_) if self.function == "session" => {
+                Finding { help: format!("name it: key => {value}"), ..found }
+            }
+            _ => found,
+        }
     }
 
     fn take(&mut self, name: &'static str) -> Option<ast::Expr> {
@@ -232,11 +249,12 @@ impl Arguments {
     fn spec(&mut self, zone: Option<Tz>, context: &mut dyn RelationPlannerContext) -> Result<WindowSpec> {
         let spec = match self.function.as_str() {
             "tumble" => WindowSpec::tumble(self.interval("size", zone.is_some(), context)?, zone),
-            "hop" => WindowSpec::hop(
-                self.interval("slide", zone.is_some(), context)?,
-                self.interval("size", zone.is_some(), context)?,
-                zone,
-            ),
+            "hop" => {
+                let slide = self.interval("slide", zone.is_some(), context)?;
+                let size = self.interval("size", zone.is_some(), context)?;
+                self.refuse_swapped(slide, size)?;
+                WindowSpec::hop(slide, size, zone)
+            }
             _ => WindowSpec::cumulate(
                 self.interval("step", zone.is_some(), context)?,
                 self.interval("size", zone.is_some(), context)?,
@@ -256,6 +274,18 @@ impl Arguments {
             };
             Finding::new(code, Some(self.place_of("size")), message, help).into()
         })
+    }
+
+    /// Other systems have the size before the slide; that would leave out the rows between two windows.
+    fn refuse_swapped(&self, slide: Step, size: Step) -> Result<()> {
+        match (slide, size) {
+            (Step::Micros(slide_micros), Step::Micros(size_micros)) if slide_micros > size_micros && !self.by_name => {
+                let message = format!("hop: found {size} windows every {slide}, with rows in none between them");
+                let help = "the slide comes first: hop(t, ts, slide, size); where gaps are meant, name both: slide => ..., size => ...";
+                Err(Finding::new("S151", Some(self.place_of("slide")), message, help).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn interval(
@@ -294,6 +324,16 @@ impl Arguments {
 
     fn usage(&self, message: impl std::fmt::Display) -> Finding {
         Finding::new("S151", Some(self.at), format!("{}: {message}", self.function), self.signature())
+    }
+
+    /// Flink's offset of windows, as its last argument or by name.
+    fn offset(&self, at: Place) -> Finding {
+        let message = format!(
+            "{}: found an offset, which is not taken: windows begin at whole lengths from 1970-01-01 UTC on",
+            self.function
+        );
+        let help = "for local days and hours add zone => 'Europe/Amsterdam'; for other beginnings take hop(t, ts, <offset>, <size>) and keep some of its windows: WHERE date_part('minute', window_start) = 15";
+        Finding::new("S151", Some(at), message, help)
     }
 
     fn signature(&self) -> String {

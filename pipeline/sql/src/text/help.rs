@@ -1,5 +1,6 @@
 //! What to write instead of what the grammar does not take.
 
+use crate::text::units::UNITS;
 use crate::text::{Place, Statement, is_word, place};
 use citystream_model::nearest::nearest;
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
@@ -77,9 +78,6 @@ impl Statement {
         })
     }
 }
-
-const UNITS: [&str; 14] =
-    ["ms", "s", "sec", "second", "seconds", "m", "min", "minute", "minutes", "h", "hour", "hours", "d", "days"];
 
 /// What is missing or too much in a declaration.
 fn declaration_help(

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use std::ops::ControlFlow;
 
 const NOTHING: &str = "which would have no effect";
+const ENDLESS: &str = "for the first n of each window write row_number() OVER (PARTITION BY window_start, window_end ORDER BY ...) AS n ... QUALIFY n <= 10";
 
 impl Walker<'_> {
     /// Refuses the first clause that is `found`: (found, its word, how it is called), looked for from `from` on.
@@ -34,8 +35,7 @@ impl Walker<'_> {
             (query.limit_clause.is_some(), "limit", "LIMIT"),
             (query.fetch.is_some(), "fetch", "FETCH"),
         ];
-        let endless = "for the first n of each window write row_number() OVER (PARTITION BY window_start, window_end ORDER BY ...) AS n ... QUALIFY n <= 10";
-        self.first("S120", order.unwrap_or(body_end), &sorted, "which needs an end, and a stream has none", endless)?;
+        self.first("S120", order.unwrap_or(body_end), &sorted, "which needs an end, and a stream has none", ENDLESS)?;
         let dropped = [
             (query.settings.is_some(), "settings", "SETTINGS"),
             (!query.locks.is_empty() || query.for_clause.is_some(), "for", "a FOR clause"),
@@ -98,7 +98,6 @@ impl Walker<'_> {
         };
         let dropped = [
             (!select.optimizer_hints.is_empty(), "select", "an optimizer hint"),
-            (select.top.is_some(), "top", "TOP"),
             (select.into.is_some(), "into", "SELECT INTO"),
             (!select.lateral_views.is_empty(), "lateral", "LATERAL VIEW"),
             (select.prewhere.is_some(), "prewhere", "PREWHERE"),
@@ -112,6 +111,8 @@ impl Walker<'_> {
             (!plain_group, "group", "a GROUP BY modifier"),
         ];
         self.first("S003", from, &dropped, "which is not taken", "remove it")?;
+        let top = [(select.top.is_some(), "top", "TOP")];
+        self.first("S120", from, &top, "which needs an end, and a stream has none", ENDLESS)?;
         for join in select.from.iter().flat_map(|from| &from.joins) {
             self.join(&join.join_operator, place(join.relation.span().start))?;
         }

@@ -1,6 +1,6 @@
 //! Window functions partitioned by the window: top-N, ranks, neighbours, running sums.
 
-use super::{Grammar, Query, Window, after};
+use super::{Emits, Grammar, Query, Window, after};
 use crate::expression::{self, Class, Item};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -12,9 +12,13 @@ impl Grammar<'_> {
         let scope = inner.scope("i");
         let (mut list, mut columns) = self.expressions(&scope, 3);
         self.add_window(&mut list, &mut columns, "i");
-        let mut calls = Vec::new();
+        let (mut calls, mut emits) = (Vec::new(), after(inner.emits));
         for _ in 0..self.rng.random_range(1..3) {
-            let (text, class) = self.call(&scope);
+            let (partition, by_time) = self.partition(&scope);
+            let (text, class) = self.call(&scope, &partition);
+            if by_time {
+                emits = Emits::Early;
+            }
             let name = self.name("f");
             list.push(format!("{text} AS {name}"));
             columns.push(Item { text: name.clone(), class });
@@ -22,7 +26,7 @@ impl Grammar<'_> {
         }
         let from = self.relation(&inner, "i");
         let sql = format!("SELECT {} FROM {from}", list.join(", "));
-        let query = Query { sql, columns, emits: after(inner.emits), windowed: true };
+        let query = Query { sql, columns, emits, windowed: true };
         let number = calls.into_iter().find(|(_, _, class)| *class == Class::Int);
         match (number, self.rng.random_range(0..4)) {
             (Some((name, _, _)), 0) => {
@@ -41,7 +45,7 @@ impl Grammar<'_> {
         let scope = inner.scope("i");
         let (mut list, mut columns) = self.expressions(&scope, 3);
         self.add_window(&mut list, &mut columns, "i");
-        let (mut over, mut by_name, mut by_text) = (self.ranked(&scope), Vec::new(), Vec::new());
+        let ((mut over, mut by_time), mut by_name, mut by_text) = (self.ranked(&scope), Vec::new(), Vec::new());
         for _ in 0..self.rng.random_range(1..3) {
             let rank = ["row_number", "row_number", "rank", "dense_rank"].choose(self.rng).unwrap();
             let (name, text) = (self.name("f"), format!("{rank}() OVER ({over})"));
@@ -53,12 +57,14 @@ impl Grammar<'_> {
             list.push(format!("{text} AS {name}"));
             columns.push(Item { text: name, class: Class::Int });
             if self.chance(0.4) {
-                over = self.ranked(&scope);
+                let (other, also_by_time) = self.ranked(&scope);
+                (over, by_time) = (other, by_time || also_by_time);
             }
         }
         let from = self.relation(&inner, "i");
         let sql = format!("SELECT {} FROM {from}", list.join(", "));
-        let query = Query { sql, columns, emits: after(inner.emits), windowed: true };
+        let emits = if by_time { Emits::Early } else { after(inner.emits) };
+        let query = Query { sql, columns, emits, windowed: true };
         if self.chance(0.5) {
             return Query { sql: format!("{} QUALIFY {}", query.sql, by_text.join(" AND ")), ..query };
         }
@@ -67,26 +73,32 @@ impl Grammar<'_> {
         Query { sql: format!("SELECT {} FROM {from} WHERE {}", columns.join(", "), by_name.join(" AND ")), ..query }
     }
 
-    /// A partition by the window and up to two more keys, and an order.
-    fn ranked(&mut self, scope: &[Item]) -> String {
+    /// A partition by the window and up to two more keys, and an order; true when a key is a time, as in
+    /// [`Self::partition`].
+    fn ranked(&mut self, scope: &[Item]) -> (String, bool) {
+        let mut by_time = false;
         let mut keys = vec!["i.window_start".to_owned(), "i.window_end".to_owned()];
         for _ in 0..self.rng.random_range(0..3) {
-            keys.extend(scope.choose(self.rng).map(|item| item.text.clone()));
+            let Some(item) = scope.choose(self.rng) else { break };
+            by_time |= item.class == Class::Time;
+            keys.push(item.text.clone());
         }
         let by_class = *[Class::Time, Class::Int, Class::Text, Class::Bool].choose(self.rng).unwrap();
         let by = expression::column(self.rng, scope, by_class).unwrap_or_else(|| "i.window_start".to_owned());
         let direction = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"].choose(self.rng).unwrap();
-        format!("PARTITION BY {} ORDER BY {by}{direction}", keys.join(", "))
+        (format!("PARTITION BY {} ORDER BY {by}{direction}", keys.join(", ")), by_time)
+    }
+
+    /// The window as a partition, sometimes by one column more; true when that is a time, which may be the start of a
+    /// window of its own that closes first.
+    fn partition(&mut self, scope: &[Item]) -> (String, bool) {
+        let window = "PARTITION BY i.window_start, i.window_end".to_owned();
+        let more = if self.chance(0.5) { scope.choose(self.rng) } else { None };
+        more.map_or((window.clone(), false), |item| (format!("{window}, {}", item.text), item.class == Class::Time))
     }
 
     /// One window function and the class of its result.
-    fn call(&mut self, scope: &[Item]) -> (String, Class) {
-        let mut partition = "PARTITION BY i.window_start, i.window_end".to_owned();
-        if self.chance(0.5)
-            && let Some(item) = scope.choose(self.rng)
-        {
-            partition = format!("{partition}, {}", item.text);
-        }
+    fn call(&mut self, scope: &[Item], partition: &str) -> (String, Class) {
         let by_class = *[Class::Time, Class::Int, Class::Text].choose(self.rng).unwrap();
         let by = expression::column(self.rng, scope, by_class).unwrap_or_else(|| "i.window_start".to_owned());
         let order = format!("ORDER BY {by}{}", ["", " DESC", " DESC NULLS LAST"].choose(self.rng).unwrap());
@@ -108,7 +120,7 @@ impl Grammar<'_> {
                 format!("{}() OVER ({partition} {order})", ["percent_rank", "cume_dist"].choose(self.rng).unwrap()),
                 Class::Float,
             ),
-            _ => self.running(scope, &partition, &order, by_class),
+            _ => self.running(scope, partition, &order, by_class),
         }
     }
 

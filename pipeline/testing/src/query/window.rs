@@ -54,7 +54,10 @@ impl Window {
                 keyed: rng.random_bool(0.6),
             },
         };
-        Self { kind, zone: zone && !matches!(kind, Kind::Session { .. }), named: rng.random_bool(0.3) }
+        // Windows with gaps between them have to be meant.
+        let has_gaps = matches!(kind, Kind::Hop { slide, size } if slide > size);
+        let named = rng.random_bool(0.3) || has_gaps;
+        Self { kind, zone: zone && !matches!(kind, Kind::Session { .. }), named }
     }
 
     /// A tumbling window of `size` seconds.

@@ -9,6 +9,7 @@ use citystream_sql::CheckedJob;
 use citystream_testing::arrival;
 use citystream_testing::case::Case;
 use citystream_testing::check::second_opinion;
+use citystream_testing::course::Course;
 use citystream_testing::rows::render;
 use citystream_testing::run::{self, Outcome};
 use std::sync::Arc;

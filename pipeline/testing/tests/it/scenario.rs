@@ -1,5 +1,7 @@
 //! Scenarios by hand: rows of one partition as JSON, a job, and the rows that have to come out, with when.
 
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
 use citystream_codec::{Decoder, Record, Records};
 use citystream_model::position::Partition;
 use citystream_model::time::{Micros, Watermark};
@@ -121,6 +123,14 @@ impl Scenario {
         }
         let batch = run::batch(&self.job, vec![self.admitted]).unwrap();
         assert_rows(&render(&batch, self.job.schema.fields().len()), all);
+    }
+
+    /// Days of the rows that come out at the end, as their folders say.
+    pub(crate) fn days_at_end(mut self) -> Vec<String> {
+        let results = self.dataflow.advance(Watermark::END, &InTurn).unwrap();
+        let at = self.job.plan.output.event_time.unwrap();
+        let times = results.iter().flat_map(|batch| batch.column(at).as_primitive::<TimestampMicrosecondType>().iter());
+        times.flatten().map(|time| citystream_model::time::format_time(time)[..10].to_owned()).collect()
     }
 
     fn advance(&mut self, watermark: Watermark) {

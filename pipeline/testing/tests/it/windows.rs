@@ -32,7 +32,7 @@ fn hopping_windows_overlap() {
 #[test]
 fn hops_with_gaps_leave_rows_out() {
     check(
-        "SELECT w.window_start, w.window_end, w.v FROM hop(s, at, INTERVAL '10 minutes', INTERVAL '2 minutes') AS w",
+        "SELECT w.window_start, w.window_end, w.v FROM hop(s, at, slide => INTERVAL '10 minutes', size => INTERVAL '2 minutes') AS w",
         &[("10:01:59", "a", 1), ("10:02", "a", 2), ("10:09:59", "a", 3), ("10:10", "a", 4)],
         &["1T10:00:00 | 1T10:02:00 | 1", "1T10:10:00 | 1T10:12:00 | 4"],
     );
