@@ -2,6 +2,7 @@
 
 use crate::workload::Workload;
 use bytes::Bytes;
+use citystream_codec::Partitioner;
 
 /// Lanes of the 12 shapes of points.
 const LANES: [u8; 12] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3];
@@ -60,25 +61,6 @@ const fn slots() -> [(u8, u8); 19] {
     slots
 }
 
-/// Kafka's hash of a key, as all its Java clients compute it.
-pub fn murmur2(key: &[u8]) -> u32 {
-    const M: u32 = 0x5bd1_e995;
-    let mut hash = 0x9747_b28c ^ key.len() as u32;
-    let mut words = key.chunks_exact(4);
-    for word in &mut words {
-        let mut k = word.iter().rev().fold(0, |k, byte| k << 8 | u32::from(*byte)).wrapping_mul(M);
-        k = (k ^ k >> 24).wrapping_mul(M);
-        hash = hash.wrapping_mul(M) ^ k;
-    }
-    let rest = words.remainder();
-    if !rest.is_empty() {
-        hash ^= rest.iter().rev().fold(0, |k, byte| k << 8 | u32::from(*byte));
-        hash = hash.wrapping_mul(M);
-    }
-    hash = (hash ^ hash >> 13).wrapping_mul(M);
-    hash ^ hash >> 15
-}
-
 // === impl Sensors ===
 
 impl Sensors {
@@ -102,7 +84,7 @@ impl Point {
         let letters: String = format!("{:02}", shape + 11).chars().flat_map(|digit| [digit, '/']).collect();
         let tail = "7".repeat(shape as usize % 7);
         let key = format!("{group:04}au/1/5/u/{letters}3/k/x/d/h/n/RWS01_MONICA_00D02A85F6{shape:04}{tail}_1");
-        let partition = (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions;
+        let partition = Partitioner::Murmur2.partition(key.as_bytes(), partitions);
         let (lat_e5, long_e5) = (5_141_268 + 613 * i64::from(shape), 542_929 - 1_177 * i64::from(shape));
         Self { key: Bytes::from(key), partition, lanes: LANES[shape as usize], lat_e5, long_e5 }
     }
@@ -111,21 +93,6 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn murmur2_is_kafkas() {
-        // From org.apache.kafka.common.utils.UtilsTest.
-        for (key, expect) in [
-            ("21", -973_932_308_i32),
-            ("foobar", -790_332_482),
-            ("a-little-bit-long-string", -985_981_536),
-            ("a-little-bit-longer-string", -1_486_304_829),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
-            ("abc", 479_470_107),
-        ] {
-            assert_eq!(murmur2(key.as_bytes()) as i32, expect, "{key}");
-        }
-    }
 
     #[test]
     fn lanes_are_numbered_over_all_points() {

@@ -16,6 +16,7 @@ use citystream_operators::dataflow::Dataflow;
 use citystream_operators::memory::Memory;
 use citystream_runtime::input::{Input, late_schema};
 use citystream_runtime::job::Job;
+use citystream_runtime::key_claim::KeyClaim;
 use citystream_runtime::metrics::Metrics;
 use citystream_runtime::output::Output;
 use citystream_runtime::status::StatusBoard;
@@ -112,11 +113,17 @@ impl Shared {
         let partitions = inputs.iter().map(|input| input.source.partitions().len()).max().unwrap_or(1);
         let shards = partitions.clamp(1, self.parallelism);
         let memory = Memory::new(spec.memory_limit.unwrap_or(self.memory_limit));
+        let dataflow = Dataflow::build(memory.bound(plan)?, streams.len(), shards)?;
+        if dataflow.trusts_record_key() {
+            for input in &mut inputs {
+                input.claim = KeyClaim::of(&input.stream, input.source.partitions().len());
+            }
+        }
         let with_ids = sinks.iter().any(|sink| sink.wants_ids());
         Ok(Job {
             clock: Arc::new(SystemClock),
             stop: self.stop.clone(),
-            dataflow: Dataflow::build(memory.bound(plan)?, streams.len(), shards)?,
+            dataflow,
             memory,
             threads: self.threads.clone(),
             output: Output::new(&spec.name, output, with_ids)?,

@@ -8,9 +8,11 @@
 //! or rounded; every record is exactly one of row, reject and tombstone; the same records give the same batch (I7).
 
 pub mod json;
+pub mod partitioner;
 pub mod record;
 pub mod reject;
 
 pub use json::{Decoded, Decoder, EncodedRow, RowEncoder};
+pub use partitioner::Partitioner;
 pub use record::{Headers, Record, RecordRef, Records};
 pub use reject::{Reason, Reject, rejects_batch, rejects_schema};

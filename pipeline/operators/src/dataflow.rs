@@ -149,8 +149,9 @@ impl Dataflow {
         Ok(results)
     }
 
-    /// Takes notice that a stream has more partitions now: its producers may send a key elsewhere than before, so that
-    /// an exchange has to bring together what the record's key kept together until now.
+    /// Takes notice that records of one key stand in several partitions, or may do so from now on, since a stream has more
+    /// partitions: an exchange has to bring together what the record's key kept together until now. Nothing may have come
+    /// out of such records yet: call it before [`Self::advance`].
     ///
     /// # Errors
     /// As [`crate::operator::Operator::seal`].
@@ -251,6 +252,11 @@ impl Dataflow {
             self.stages[stage][shard].graph.restore(at, runs, watermark)?;
         }
         Ok(())
+    }
+
+    /// True while some exchange is left out because records of one key stand in one partition.
+    pub fn trusts_record_key(&self) -> bool {
+        self.trusts_record_key
     }
 
     /// Number of shards.

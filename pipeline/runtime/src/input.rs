@@ -1,10 +1,11 @@
 //! One stream as one job reads it: records to admitted rows, late rows and rejects.
 
+use crate::key_claim::KeyClaim;
 use arrow::array::{Array, AsArray, BooleanArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use citystream_codec::{Decoder, Records, Reject};
+use citystream_codec::{Decoder, Partitioner, Records, Reject};
 use citystream_connect::Source;
 use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
@@ -42,6 +43,8 @@ pub struct Input {
     recovered_at: Micros,
     /// Records and bytes taken since the last look for heartbeats.
     taken: (usize, u64),
+    /// What the declared key claims, where an exchange was left out for it.
+    pub claim: Option<KeyClaim>,
 }
 
 /// Reads records of a stream's partitions: what all of them share.
@@ -49,6 +52,7 @@ pub struct Input {
 pub struct Reader<'a> {
     decoder: &'a Decoder,
     late_schema: &'a SchemaRef,
+    claim: Option<&'a KeyClaim>,
 }
 
 /// What a run of records became.
@@ -66,6 +70,8 @@ pub struct Read {
     pub records: u64,
     /// Bytes of their keys, values and headers.
     pub bytes: u64,
+    /// Rules that explain where the admitted rows stand; `None` where nobody asks.
+    pub explaining: Option<Vec<Partitioner>>,
 }
 
 // === impl Input ===
@@ -89,6 +95,7 @@ impl Input {
             down: None,
             recovered_at: Micros::MIN,
             taken: (0, 0),
+            claim: None,
             stream,
             source,
             gate,
@@ -120,8 +127,8 @@ impl Input {
 
     /// What reads records that were taken, and the gate of each partition: several may be read at once.
     pub fn reader(&mut self) -> (Reader<'_>, impl Iterator<Item = (Partition, &mut Lane)>) {
-        let Self { decoder, late_schema, gate, .. } = self;
-        (Reader { decoder, late_schema }, gate.lanes())
+        let Self { decoder, late_schema, gate, claim, .. } = self;
+        (Reader { decoder, late_schema, claim: claim.as_ref() }, gate.lanes())
     }
 
     /// Notes that `partition` has nothing left for now.
@@ -156,6 +163,7 @@ impl Reader<'_> {
             tombstones: decoded.tombstones,
             records: records.len() as u64,
             bytes: records.byte_len() as u64,
+            explaining: self.claim.zip(admitted.as_ref()).map(|(claim, batch)| claim.explaining(partition, batch)),
         };
         Ok((read, admitted))
     }

@@ -168,6 +168,7 @@ impl Job {
         input.gate.add(partition, watermark);
         self.metrics.start_partition(&self.spec.name, &input.stream.name, partition);
         // Rows that were polled before stand in partitions of before, and are still to be read: an exchange does no harm.
+        self.inputs.iter_mut().for_each(|input| input.claim = None);
         self.dataflow.repartition()
     }
 

@@ -14,6 +14,7 @@
 pub mod align;
 pub mod input;
 pub mod job;
+pub mod key_claim;
 pub mod metrics;
 pub mod output;
 pub mod status;

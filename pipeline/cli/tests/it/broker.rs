@@ -81,6 +81,15 @@ pub(crate) fn send_records<V: AsRef<[u8]>>(
     producer.flush(PATIENCE).unwrap();
 }
 
+/// Sends values with keys, each to the partition that the client chooses for its key.
+pub(crate) fn send_keyed<'a>(topic: &str, values: impl IntoIterator<Item = (&'a str, String)>) {
+    let producer = KafkaProducer::open(&client()).unwrap();
+    for (key, value) in values {
+        producer.send(topic, None, Some(key.as_bytes()), Some(value.as_bytes()), &[], None).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
 /// All records of a topic, by partition.
 pub(crate) fn records(topic: &str) -> BTreeMap<i32, Vec<Record>> {
     let mut source = KafkaSource::open(&client(), topic, &StartFrom::Earliest, PATIENCE).unwrap();

@@ -1,6 +1,6 @@
 //! A run without an end: rows appear while it runs, it follows the topic, and it stops in good order.
 
-use crate::broker::{grow, send};
+use crate::broker::{grow, send, send_keyed};
 use crate::city::{City, FLOW, PER_MINUTE, flow};
 use crate::process::{Live, eventually};
 use crate::tables;
@@ -71,6 +71,56 @@ fn new_partitions_are_read() {
     let expect = [r#"{"site":"a","part":0}"#, r#"{"site":"b","part":1}"#, r#"{"site":"c","part":2}"#];
     assert_eq!(rows(&mut live, &city, "growing", 3), expect);
     live.stop().expect(0);
+}
+
+/// Many sites: some of them in each of a few partitions.
+const SITES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+
+/// What `PER_MINUTE` gives for rows of all sites in the minute of 05:00.
+fn sums(rows: &[String]) -> Vec<String> {
+    let sum = |row: &String| {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        format!("{} {} {}", row["site"].as_str().unwrap(), row["veh"], row["readings"])
+    };
+    rows.iter().map(sum).collect()
+}
+
+#[test]
+fn keys_that_move_to_new_partitions_stay_one_group() {
+    let city = City::new();
+    city.stream("flow", FLOW, "'key' 'site'", 2);
+    let topic = city.topic("flow");
+    let job = city.job("moving", "freshness = '1 second'", PER_MINUTE);
+    let marks = city.job("marks", "freshness = '1 second'", "SELECT site FROM flow");
+    let mut live = city.live(&[&job, &marks], &["--parallelism", "2"]);
+    send_keyed(&topic, SITES.map(|site| (site, flow(site, 1, "05:00:00"))));
+    rows(&mut live, &city, "marks", SITES.len());
+    grow(&topic, 4);
+    eventually("the new partitions", || live.stderr().contains("new partition").then_some(()));
+    // The client puts a key elsewhere now; a row at 05:02 in each partition closes the minute.
+    send_keyed(&topic, SITES.map(|site| (site, flow(site, 10, "05:00:20"))));
+    send_keyed(&topic, SITES.map(|site| (site, flow(site, 1, "05:02:00"))));
+    let found = rows(&mut live, &city, "moving", SITES.len());
+    assert_eq!(sums(&found), SITES.map(|site| format!("{site} 11 2")));
+    let done = live.stop().expect(0);
+    assert!(!done.stderr.contains("not partitioned by the declared key"), "{}", done.stderr);
+    assert_eq!(done.job("moving")["late"], 0);
+}
+
+#[test]
+fn a_declared_key_is_believed_only_as_long_as_rows_bear_it_out() {
+    let city = City::new();
+    city.stream("flow", FLOW, "'key' 'site'", 2);
+    let topic = city.topic("flow");
+    let job = city.job("doubted", "", PER_MINUTE);
+    send_keyed(&topic, SITES.map(|site| (site, flow(site, 1, "05:00:00"))));
+    // A producer of another make: rows of all sites in each partition.
+    for partition in 0..2 {
+        send(&topic, partition, SITES.map(|site| flow(site, 10, "05:00:20")));
+    }
+    let done = city.catch_up(&[&job], &["--parallelism", "2"]).expect(0);
+    assert_eq!(sums(&city.rows("doubted")), SITES.map(|site| format!("{site} 21 3")));
+    done.says(&["not partitioned by the declared key", "flow", "site"]);
 }
 
 #[test]

@@ -52,7 +52,28 @@ impl Job {
         let (metrics, job) = (&self.metrics, self.spec.name.as_str());
         let work = |shard: &mut Shard, loads: Vec<Load<'_>>| run(shard, loads, now, metrics, job);
         let read = self.threads.map(shards, loads, work)?;
-        read.into_iter().flatten().try_for_each(|(stream, read)| self.account(stream, read, now))
+        for (stream, read) in read.into_iter().flatten() {
+            self.believe(stream, &read)?;
+            self.account(stream, read, now)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with an exchange when a row does not stand where its key says. Nothing has come out of it yet.
+    fn believe(&mut self, stream: usize, read: &Read) -> Result<()> {
+        let input = &mut self.inputs[stream];
+        let (Some(claim), Some(explaining)) = (&mut input.claim, &read.explaining) else { return Ok(()) };
+        if claim.narrow(explaining) {
+            return Ok(());
+        }
+        tracing::warn!(
+            job = self.spec.name,
+            stream = input.stream.name,
+            key = input.stream.key,
+            "records are not partitioned by the declared key; shards exchange rows from now on"
+        );
+        self.inputs.iter_mut().for_each(|input| input.claim = None);
+        self.dataflow.repartition()
     }
 
     /// Counts what was read, and keeps what was not admitted.

@@ -42,8 +42,8 @@ pub(crate) fn assign(nodes: &mut [PlanNode], streams: &[Arc<Stream>]) {
 fn record_key(stream: &Stream) -> Option<usize> {
     let key = stream.key.as_ref()?;
     let serves = |column: &StreamColumn| {
-        let has_one_form = column.data_type.is_integer()
-            || matches!(column.data_type, DataType::Utf8 | DataType::Utf8View | DataType::Boolean | DataType::Date32);
+        let has_one_form =
+            matches!(column.data_type, DataType::Utf8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
         column.name == *key && !column.nullable && has_one_form
     };
     stream.columns.iter().position(serves)
