@@ -114,8 +114,9 @@ impl Shared {
         let shards = partitions.clamp(1, self.parallelism);
         let memory = Memory::new(spec.memory_limit.unwrap_or(self.memory_limit));
         let dataflow = Dataflow::build(memory.bound(plan)?, streams.len(), shards)?;
-        if dataflow.trusts_record_key() {
-            for input in &mut inputs {
+        for input in &mut inputs {
+            input.feed(shards);
+            if dataflow.trusts_record_key() {
                 input.claim = KeyClaim::of(&input.stream, input.source.partitions().len());
             }
         }

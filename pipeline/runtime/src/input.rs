@@ -6,7 +6,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use citystream_codec::{Decoder, Partitioner, Records, Reject};
-use citystream_connect::Source;
+use citystream_connect::{Source, SourceEvent};
 use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
 use citystream_model::time::{Micros, Watermark, micros};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Records taken from a source at once.
+/// Records taken from a source at once, for one shard.
 pub const MAX_RECORDS: usize = 16_384;
 /// A poll that brought so many bytes may have left some behind.
 const FULL_BYTES: u64 = 8 << 20;
@@ -31,6 +31,8 @@ pub struct Input {
     /// Records at or behind these offsets are not read; `None` reads on for ever.
     until: Option<BTreeMap<Partition, Offset>>,
     // STATES
+    /// Records taken from the source at once.
+    most_records: usize,
     /// Where records come from.
     pub source: Box<dyn Source>,
     /// What decides which rows are late.
@@ -96,10 +98,25 @@ impl Input {
             recovered_at: Micros::MIN,
             taken: (0, 0),
             claim: None,
+            most_records: MAX_RECORDS,
             stream,
             source,
             gate,
         }
+    }
+
+    /// Takes so many records at once that `shards` shards have something to do: a broker sends thousands of one partition
+    /// before it comes to the next.
+    pub fn feed(&mut self, shards: usize) {
+        self.most_records = if shards > 1 { 2 * MAX_RECORDS * shards } else { MAX_RECORDS };
+    }
+
+    /// What is there now; waits at most `wait` when there is nothing.
+    ///
+    /// # Errors
+    /// As [`Source::poll`].
+    pub fn poll(&mut self, wait: Duration) -> Result<Vec<SourceEvent>> {
+        self.source.poll(self.most_records, wait)
     }
 
     /// True when `partition` has nothing more for this run: it is at its end, or at the end that was found at the start.
@@ -228,7 +245,7 @@ impl Input {
     /// now, or the last poll took as much as it may. Else rows of a partition that only seemed silent would be late.
     pub fn heartbeats(&mut self, now: Micros) -> Vec<Heartbeat> {
         let (records, bytes) = std::mem::take(&mut self.taken);
-        let is_drained = records < MAX_RECORDS && bytes < FULL_BYTES;
+        let is_drained = records < self.most_records && bytes < FULL_BYTES;
         let is_trusted = self.down.is_none() && now >= self.recovered_at.saturating_add(micros(self.stream.idle));
         if is_drained && is_trusted { self.gate.heartbeats(self.stream.idle, now) } else { Vec::new() }
     }

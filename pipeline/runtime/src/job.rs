@@ -1,6 +1,6 @@
 //! One job: the loop that reads, decodes, admits, computes and writes.
 
-use crate::input::{Input, MAX_RECORDS};
+use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::output::{Output, Retries};
 use crate::status::{State, StatusBoard};
@@ -99,7 +99,7 @@ impl Job {
         let wait = if busy { Duration::ZERO } else { IDLE_WAIT / u32::try_from(self.inputs.len()).unwrap_or(1) };
         let mut polled = Polled::new();
         for stream in 0..self.inputs.len() {
-            for event in self.inputs[stream].source.poll(MAX_RECORDS, wait)? {
+            for event in self.inputs[stream].poll(wait)? {
                 self.take(stream, event, &mut polled)?;
             }
         }
@@ -183,13 +183,16 @@ impl Job {
         self.inputs.iter().map(|input| input.gate.watermark()).min().unwrap_or(Watermark::NONE)
     }
 
-    /// Raises the watermark. Where windows hold much they close one after the other, so that the results of some are
-    /// written before those of the next are there.
+    /// Raises the watermark. Where windows hold much they close a few at a time, so that the results of some are written
+    /// before those of the next are there.
     fn advance(&mut self, watermark: Watermark) -> Result<()> {
-        if watermark > self.dataflow.watermark() && self.dataflow.state_bytes() > MUCH {
-            for end in self.dataflow.ends() {
-                if end < watermark.0 {
-                    self.advance_to(Watermark(end))?;
+        let state = if watermark > self.dataflow.watermark() { self.dataflow.state_bytes() } else { 0 };
+        if state > MUCH {
+            let ends: Vec<Micros> = self.dataflow.ends().into_iter().collect();
+            let at_once = (MUCH / 4 * ends.len() / state).max(1);
+            for some in ends.chunks(at_once) {
+                if let Some(end) = some.last().filter(|end| **end < watermark.0) {
+                    self.advance_to(Watermark(*end))?;
                 }
             }
         }

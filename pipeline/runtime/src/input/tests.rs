@@ -2,7 +2,7 @@
 
 use super::*;
 use citystream_codec::Record;
-use citystream_connect::{MemorySource, SourceEvent};
+use citystream_connect::MemorySource;
 use citystream_model::stream::{Fold, Format, TIMESTAMP, TimeFormat};
 
 const SECOND: Micros = 1_000_000;
