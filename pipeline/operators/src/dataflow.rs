@@ -160,17 +160,26 @@ impl Dataflow {
         if shards <= 1 || !self.trusts_record_key {
             return Ok(());
         }
+        // Rows on their way to a later stage are no state yet. Without a higher watermark no window closes by that.
+        let results = self.settle(&InTurn)?;
         let sealed = self.seal(true)?.into_iter();
         let runs = sealed.flat_map(|(owner, snapshot)| snapshot.runs.into_iter().map(move |run| (owner, run)));
         *self = Self::with_exchanges(self.plan.clone(), self.streams, shards, runs.collect(), self.watermark)?;
+        if let Some(first) = self.entries().first_mut() {
+            first.results = results;
+        }
         Ok(())
     }
 
     /// What each operator gives for a checkpoint: its whole state if `whole`, else what came since the last one.
     ///
     /// # Errors
-    /// As [`crate::operator::Operator::seal`].
+    /// As [`crate::operator::Operator::seal`]; [`citystream_model::ErrorKind::Internal`] while rows are on their way
+    /// between stages, which no operator would give.
     pub fn seal(&mut self, whole: bool) -> Result<Vec<(Owner, Snapshot)>> {
+        if self.stages.iter().flatten().any(Shard::is_under_way) {
+            return Err(Error::internal("a checkpoint while rows are on their way between shards"));
+        }
         let mut sealed = Vec::new();
         for (stage, shards) in self.stages.iter_mut().enumerate() {
             for shard in shards {
@@ -289,7 +298,7 @@ impl Dataflow {
     pub fn ends(&self) -> BTreeSet<Micros> {
         let mut windows = OpenWindows::default();
         self.operators().for_each(|(_, operator)| operator.open_windows(&mut windows));
-        windows.ends()
+        windows.ends().split_off(&self.watermark.0.saturating_add(1))
     }
 
     fn operators(&self) -> impl Iterator<Item = (usize, &dyn Operator)> {
@@ -323,6 +332,10 @@ impl Shard {
         let mut left = Left::new();
         self.graph.push(stream, batch, &mut left)?;
         self.sort(left)
+    }
+
+    fn is_under_way(&self) -> bool {
+        !(self.inbox.is_empty() && self.outbox.is_empty() && self.results.is_empty())
     }
 
     fn has_work(&self, watermark: Watermark) -> bool {

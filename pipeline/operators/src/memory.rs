@@ -10,8 +10,8 @@ use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservat
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many of the parts of a query that ask for most are named when there is no more.
 const NAMED: NonZeroUsize = NonZeroUsize::new(3).unwrap();
@@ -24,6 +24,8 @@ pub struct Memory {
     held: AtomicUsize,
     /// Bytes that DataFusion has while it runs SQL over closed windows.
     asked: AtomicUsize,
+    /// What was said when there was no more.
+    refused: Mutex<Option<String>>,
 }
 
 /// A [`Memory`] as DataFusion sees it.
@@ -36,7 +38,7 @@ impl Memory {
     /// At most `limit` bytes.
     pub fn new(limit: u64) -> Arc<Self> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Arc::new(Self { limit, held: AtomicUsize::new(0), asked: AtomicUsize::new(0) })
+        Arc::new(Self { limit, held: AtomicUsize::new(0), asked: AtomicUsize::new(0), refused: Mutex::new(None) })
     }
 
     /// The limit in bytes.
@@ -64,18 +66,25 @@ impl Memory {
         Ok(plan)
     }
 
+    /// What was said when DataFusion last asked for more than there was: its own words for it may name a part of it only.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn refusal(&self, more: usize) -> DataFusionError {
         let size = |bytes: usize| format_size(bytes as u64);
         let (held, asked) = (self.held.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed));
-        resources_datafusion_err!(
-            "the SQL of closing windows asks for {} beside the {} it has and {} of open windows and output; memory_limit \
-             is {}, and {} would be needed: raise memory_limit, or make windows smaller",
+        let text = format!(
+            "the SQL of closing windows asks for {} beside the {} that it has and {} of open windows and output, expected \
+             at most {} in all; set memory_limit to {} at the least, or make windows smaller",
             size(more),
             size(asked),
             size(held),
             size(self.limit),
             size(held.saturating_add(asked).saturating_add(more))
-        )
+        );
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+        resources_datafusion_err!("{text}")
     }
 }
 
@@ -138,10 +147,12 @@ mod tests {
         memory.hold(60 << 20);
         reservation.try_grow(40 << 20).unwrap();
         let refused = reservation.try_grow(1 << 20).unwrap_err().to_string();
-        for part in ["asks for 1024 KiB", "the 40 MiB it has", "60 MiB of open windows", "is 100 MiB", "101 MiB would"]
+        for part in
+            ["asks for 1024 KiB", "the 40 MiB that", "60 MiB of open windows", "at most 100 MiB", "to 101 MiB at"]
         {
             assert!(refused.contains(part), "{part} in {refused}");
         }
+        assert!(memory.refused().is_some_and(|text| refused.contains(&text)));
         reservation.shrink(40 << 20);
         assert_eq!(pool.reserved(), 0);
     }

@@ -337,8 +337,13 @@ impl Operator for Pane {
     }
 
     fn open_windows(&self, windows: &mut OpenWindows) {
-        let pane = self.overlap.map_or(0, |windows| windows.pane());
-        windows.add_ends(self.open.keys().copied().chain(self.ring.starts().map(|start| start + pane)));
+        let Some(overlap) = self.overlap else { return windows.add_ends(self.open.keys().copied()) };
+        let ends = self.open.keys().map(|closes_at| closes_at - overlap.pane());
+        let starts: Vec<Micros> = self.ring.starts().chain(ends).collect();
+        let (Some(first), Some(last)) = (starts.first(), starts.last()) else { return };
+        let from = first.saturating_add(overlap.pane()).saturating_sub(1).max(self.watermark.0);
+        let all = std::iter::successors(Some(overlap.first_behind(from)), |window| Some(overlap.after(*window)));
+        windows.add_ends(all.map(|window| window.end).take_while(|end| *end <= overlap.last_end(*last)));
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Read {
     pub bytes: u64,
     /// Rules that explain where the admitted rows stand; `None` where nobody asks.
     pub explaining: Option<Vec<Partitioner>>,
+    /// The first row that none explains, for people.
+    pub odd_one: Option<String>,
 }
 
 // === impl Input ===
@@ -173,15 +175,23 @@ impl Reader<'_> {
     ) -> Result<(Read, Option<RecordBatch>)> {
         let decoded = self.decoder.decode(partition, records, now)?;
         let (admitted, late) = self.judge(lane, decoded.batch, decoded.event_times)?;
-        let read = Read {
+        let mut read = Read {
             admitted: admitted.as_ref().map_or(0, RecordBatch::num_rows) as u64,
             late,
             rejects: decoded.rejects,
             tombstones: decoded.tombstones,
             records: records.len() as u64,
             bytes: records.byte_len() as u64,
-            explaining: self.claim.zip(admitted.as_ref()).map(|(claim, batch)| claim.explaining(partition, batch)),
+            explaining: None,
+            odd_one: None,
         };
+        if let (Some(claim), Some(batch)) = (self.claim, &admitted) {
+            let explaining = claim.explaining(partition, batch);
+            if explaining.is_empty() {
+                read.odd_one = claim.odd_one(partition, batch);
+            }
+            read.explaining = Some(explaining);
+        }
         Ok((read, admitted))
     }
 

@@ -193,6 +193,8 @@ impl Job {
             for some in ends.chunks(at_once) {
                 if let Some(end) = some.last().filter(|end| **end < watermark.0) {
                     self.advance_to(Watermark(*end))?;
+                    // Windows that have closed are no state any more, but output.
+                    self.bound_memory()?;
                 }
             }
         }
@@ -202,7 +204,7 @@ impl Job {
     fn advance_to(&mut self, watermark: Watermark) -> Result<()> {
         let rises = watermark > self.dataflow.watermark();
         let started = Instant::now();
-        let results = self.dataflow.advance(watermark, &self.threads)?;
+        let results = self.dataflow.advance(watermark, &self.threads).map_err(|error| self.explain(error))?;
         if rises {
             self.metrics
                 .window_close_seconds

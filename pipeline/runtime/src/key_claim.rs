@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Int16Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use citystream_codec::Partitioner;
 use citystream_model::position::Partition;
-use citystream_model::stream::{KEY, Stream};
+use citystream_model::stream::{KEY, OFFSET, Stream};
 use std::fmt::Write;
 
 /// What is left of the claim.
@@ -34,6 +34,16 @@ impl KeyClaim {
         let column = stream.columns.iter().position(|column| column.name == *key)?;
         let partitions = u32::try_from(partitions).ok()?;
         Some(Self { column, partitions, rules: Partitioner::ALL.to_vec() })
+    }
+
+    /// The first row of `batch` (full schema) that no rule explains on its own: its record key and position, for people.
+    pub fn odd_one(&self, partition: Partition, batch: &RecordBatch) -> Option<String> {
+        let one = |row: &usize| self.explaining(partition, &batch.slice(*row, 1)).is_empty();
+        let row = (0..batch.num_rows()).find(one)?;
+        let key = batch.column_by_name(KEY)?.as_binary_opt::<i32>()?;
+        let key = if key.is_null(row) { "none".into() } else { String::from_utf8_lossy(key.value(row)) };
+        let offset = batch.column_by_name(OFFSET)?.as_primitive_opt::<Int64Type>()?.value(row);
+        Some(format!("partition {partition}, offset {offset}, record key {key}"))
     }
 
     /// The rules that explain that the rows of `batch` (full schema) stand in `partition` too.

@@ -136,7 +136,7 @@ fn route(node: &PlanNode) -> String {
         (Route::Stay, _) => String::new(),
         (Route::One, _) => "; exchange: all rows to one shard".to_owned(),
         (Route::Keys { by_record_key: true, .. }, _) => {
-            "; exchange: none, the stream's key is among the group's".to_owned()
+            "; exchange: none while records stand where the stream's key says".to_owned()
         }
         (Route::Keys { .. }, NodeKind::Pane(spec)) => {
             let has_keys = spec.keys.iter().any(|(_, role)| *role == KeyRole::Key);

@@ -8,12 +8,13 @@
 //!
 //! - Whoever creates the manifest of epoch *n* has decided it. A claim is an epoch like any other, so a job that was taken
 //!   over cannot decide one more.
+//! - Old manifests go. So whoever creates one looks for later ones after that: an instance that slept through them all finds
+//!   that its epoch was decided long ago.
 //! - A manifest's files are moved after it was created, and before the next one is. Whoever finds it moves them again:
 //!   that changes nothing the second time.
 
 use crate::manifest::Manifest;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// What creating a manifest came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +41,8 @@ pub enum Verdict {
     Overtaken,
 }
 
-/// Manifests that are kept beside the newest: to fall back on.
-const KEPT: usize = 2;
-/// An object that no manifest names may belong to an epoch under way for so long.
-const UNDER_WAY: Duration = Duration::from_secs(3_600);
+/// Good manifests that are kept: the newest, and one to fall back on.
+pub const KEPT: usize = 2;
 
 /// What the outcome of creating `ours` means.
 pub fn verdict(ours: &Manifest, created: &Created) -> Verdict {
@@ -73,29 +72,21 @@ pub fn claim(newest: &Manifest, writer: &str, release: &str) -> Manifest {
     }
 }
 
-/// An object below the job's folder, as a listing shows it.
+/// A segment below the job's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its name below the job's folder.
     pub name: String,
     /// Epoch in its name.
     pub epoch: u64,
-    /// Time since it was written.
-    pub age: Duration,
 }
 
-/// Epochs whose manifests may go, out of those there are.
-pub fn old_manifests(epochs: &BTreeSet<u64>) -> Vec<u64> {
-    epochs.iter().copied().rev().skip(KEPT).collect()
-}
-
-/// Segments that may go: none of the `kept` manifests names them, and no epoch under way can still do so.
+/// Segments that may go: none of the `kept` manifests names them, and their epoch is decided, so that none ever will.
 pub fn garbage<'a>(kept: &[Manifest], segments: &'a [Stored]) -> Vec<&'a str> {
-    let Some(oldest) = kept.iter().map(|manifest| manifest.epoch).min() else { return Vec::new() };
+    let Some(newest) = kept.iter().map(|manifest| manifest.epoch).max() else { return Vec::new() };
     let named: BTreeSet<&str> = kept.iter().flat_map(Manifest::objects).collect();
-    let is_over = |segment: &&Stored| segment.epoch < oldest || segment.age >= UNDER_WAY;
-    let unnamed = segments.iter().filter(|segment| !named.contains(segment.name.as_str()));
-    unnamed.filter(is_over).map(|segment| segment.name.as_str()).collect()
+    let over = segments.iter().filter(|segment| segment.epoch <= newest && !named.contains(segment.name.as_str()));
+    over.map(|segment| segment.name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -145,21 +136,10 @@ mod tests {
             rows: 0,
         };
         let kept = [Manifest { runs: vec![run("3"), run("9")], ..of(9, 1, "a") }, of(10, 1, "a")];
-        let stored = |name: &str, epoch: u64, hours: u64| Stored {
-            name: name.to_owned(),
-            epoch,
-            age: Duration::from_secs(hours * 3_600),
-        };
-        let segments = [
-            stored("3", 3, 9),
-            stored("4", 4, 0),
-            stored("9", 9, 0),
-            // Of epoch 11, under way; and of an epoch that was abandoned an hour ago.
-            stored("11", 11, 0),
-            stored("11-zombie", 11, 1),
-        ];
-        assert_eq!(garbage(&kept, &segments), ["4", "11-zombie"]);
+        let stored = |name: &str, epoch: u64| Stored { name: name.to_owned(), epoch };
+        // Of an epoch under way, and of one that another instance has decided otherwise.
+        let segments = [stored("3", 3), stored("4", 4), stored("9", 9), stored("11", 11), stored("10-zombie", 10)];
+        assert_eq!(garbage(&kept, &segments), ["4", "10-zombie"]);
         assert_eq!(garbage(&[], &segments), [""; 0]);
-        assert_eq!(old_manifests(&[3, 4, 5, 6].into()), [4, 3]);
     }
 }

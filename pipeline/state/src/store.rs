@@ -1,6 +1,6 @@
 //! The folder of one job's checkpoints in an object store.
 
-use crate::commit::{Created, Stored, garbage, old_manifests};
+use crate::commit::{Created, KEPT, Stored, garbage};
 use crate::manifest::Manifest;
 use crate::run::{Owner, Run};
 use crate::segment::RunRef;
@@ -12,7 +12,6 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// Checkpoints of one job; see the crate's drawing for what lies where.
 #[derive(Debug, Clone)]
@@ -42,6 +41,8 @@ pub struct Found {
     pub damaged: Vec<(u64, String)>,
 }
 
+/// How often manifests are listed again because all that were listed had gone.
+const LISTINGS: usize = 3;
 const IDENTITY: &str = "job.json";
 const MANIFESTS: &str = "manifest";
 const SEGMENTS: &str = "ckpt";
@@ -77,23 +78,34 @@ impl CheckpointStore {
 
     /// The newest good manifests, at most `count`, and what is damaged above them.
     ///
+    /// Whoever means to go on from one claims the job before it reads the runs: until then another instance may remove
+    /// them.
+    ///
     /// # Errors
     /// The store cannot be read; [`citystream_model::ErrorKind::Job`] when a newer release wrote the newest one.
     pub async fn newest(&self, count: usize) -> Result<Found> {
         let mut found = Found::default();
-        for epoch in self.epochs().await?.into_iter().rev() {
-            if found.manifests.len() >= count {
-                break;
-            }
-            match self.manifest(epoch).await {
-                Ok(manifest) => found.manifests.push(manifest),
-                Err(error) if is_damage(&error) => {
-                    if found.manifests.is_empty() {
+        for _ in 0..LISTINGS {
+            let mut gone = false;
+            for epoch in self.epochs().await?.into_iter().rev() {
+                if found.manifests.len() >= count {
+                    break;
+                }
+                match self.find(epoch).await {
+                    Ok(Some(manifest)) => found.manifests.push(manifest),
+                    // Another instance has made newer ones meanwhile.
+                    Ok(None) => gone = true,
+                    Err(error) if is_damage(&error) && found.manifests.is_empty() => {
                         found.damaged.push((epoch, error.to_string()));
                     }
+                    Err(error) if is_damage(&error) => {}
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
             }
+            if !gone || !found.manifests.is_empty() {
+                break;
+            }
+            found = Found::default();
         }
         Ok(found)
     }
@@ -104,10 +116,14 @@ impl CheckpointStore {
     /// The store cannot be used: whether it was created is not known then.
     pub async fn create(&self, manifest: &Manifest) -> Result<Created> {
         let name = manifest_name(manifest.epoch);
-        if self.put_new(&name, Bytes::from(manifest.encode()?)).await? {
-            return Ok(Created::Done);
+        if !self.put_new(&name, Bytes::from(manifest.encode()?)).await? {
+            return Ok(Created::Exists(Box::new(self.manifest(manifest.epoch).await?)));
         }
-        Ok(Created::Exists(Box::new(self.manifest(manifest.epoch).await?)))
+        // Its epoch may have been decided so long ago that the manifest is gone: then there are later ones.
+        match self.epochs().await?.into_iter().next_back().filter(|newest| *newest > manifest.epoch) {
+            None => Ok(Created::Done),
+            Some(newest) => Ok(Created::Exists(Box::new(self.manifest(newest).await?))),
+        }
     }
 
     /// The manifest of `epoch`, if there is one.
@@ -161,15 +177,15 @@ impl CheckpointStore {
         Ok(read)
     }
 
-    /// Removes manifests beyond those that are kept, and segments that nothing needs. `now` is the store's clock.
+    /// Removes manifests older than those that are kept, and segments that nothing needs.
     ///
     /// # Errors
     /// The store cannot be used; whatever was removed was not needed.
-    pub async fn collect_garbage(&self, now: SystemTime) -> Result<usize> {
-        let old = old_manifests(&self.epochs().await?);
-        let kept = self.newest(usize::MAX).await?.manifests;
-        let kept: Vec<Manifest> = kept.into_iter().filter(|manifest| !old.contains(&manifest.epoch)).collect();
-        let segments = self.segments(now).await?;
+    pub async fn collect_garbage(&self) -> Result<usize> {
+        let kept = self.newest(KEPT).await?.manifests;
+        let Some(oldest) = kept.iter().map(|manifest| manifest.epoch).min() else { return Ok(0) };
+        let old: Vec<u64> = self.epochs().await?.into_iter().filter(|epoch| *epoch < oldest).collect();
+        let segments = self.segments().await?;
         // Manifests first: one that is left must never name what is gone.
         let names = old.iter().map(|epoch| manifest_name(*epoch));
         let names: Vec<String> = names.chain(garbage(&kept, &segments).into_iter().map(str::to_owned)).collect();
@@ -188,28 +204,23 @@ impl CheckpointStore {
     /// The store cannot be used.
     pub async fn epochs(&self) -> Result<BTreeSet<u64>> {
         let listed = self.list(MANIFESTS).await?;
-        Ok(listed.into_iter().filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok()).collect())
+        Ok(listed.into_iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
     }
 
-    async fn segments(&self, now: SystemTime) -> Result<Vec<Stored>> {
-        let listed = self.list(SEGMENTS).await?.into_iter();
-        let stored = listed.filter_map(|(name, written)| {
+    async fn segments(&self) -> Result<Vec<Stored>> {
+        let stored = self.list(SEGMENTS).await?.into_iter().filter_map(|name| {
             let epoch = name.split_once('-')?.0.parse().ok()?;
-            let age = now.duration_since(written).unwrap_or(Duration::ZERO);
-            Some(Stored { name: format!("{SEGMENTS}/{name}"), epoch, age })
+            Some(Stored { name: format!("{SEGMENTS}/{name}"), epoch })
         });
         Ok(stored.collect())
     }
 
-    /// Names and times of the objects in a folder of the job's.
-    async fn list(&self, folder: &str) -> Result<Vec<(String, SystemTime)>> {
+    /// Names of the objects in a folder of the job's.
+    async fn list(&self, folder: &str) -> Result<Vec<String>> {
         let prefix = self.path(folder);
         let listed: Vec<_> =
             self.store.list(Some(&prefix)).try_collect().await.map_err(|error| self.failure("list", folder, error))?;
-        let named = listed.into_iter().filter_map(|object| {
-            Some((object.location.filename()?.to_owned(), SystemTime::from(object.last_modified)))
-        });
-        Ok(named.collect())
+        Ok(listed.into_iter().filter_map(|object| object.location.filename().map(str::to_owned)).collect())
     }
 
     async fn manifest(&self, epoch: u64) -> Result<Manifest> {

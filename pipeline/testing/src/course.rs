@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Course {
     /// Partitions go to the shards in turn.
     pub shards: usize,
+    /// So many pieces are given to the shards before the watermark rises, as in a round of the runtime.
+    pub round: usize,
     /// Before which piece the streams are said to have got more partitions.
     pub repartition: Option<usize>,
     /// Before which pieces a checkpoint is made.
@@ -50,7 +52,7 @@ pub(crate) struct Checkpoints {
 impl Course {
     /// One shard, and nothing happens.
     pub fn plain() -> Self {
-        Self { shards: 1, repartition: None, checkpoints: BTreeSet::new(), kill: None }
+        Self { shards: 1, round: 1, repartition: None, checkpoints: BTreeSet::new(), kill: None }
     }
 
     /// `shards` shards, and what a random course over `pieces` pieces brings.
@@ -59,7 +61,8 @@ impl Course {
         let repartition = rng.random_bool(0.5).then(|| some(rng));
         let checkpoints = (0..rng.random_range(0..6)).map(|_| some(rng)).collect();
         let kill = rng.random_bool(0.7).then(|| (some(rng), rng.random_range(1..=4)));
-        Self { shards, repartition, checkpoints, kill }
+        let round = rng.random_range(1..=4);
+        Self { shards, round, repartition, checkpoints, kill }
     }
 }
 

@@ -121,6 +121,7 @@ pub fn stream(
             dataflow.repartition()?;
         }
         if course.checkpoints.contains(&number) {
+            outcome.advance(&mut dataflow, &gates)?;
             saved = Some(checkpoints.make(&mut dataflow, number, &gates, &outcome)?);
         }
         let Some(piece) = arrival.get(number) else { break };
@@ -128,14 +129,20 @@ pub fn stream(
         let Some(at) = inputs.iter().position(|input| *input == piece.stream) else { continue };
         let raw = &records[piece.stream][piece.partition as usize][piece.records.clone()];
         let rows = admit(&decoders[at], &mut gates[at], piece, raw, &mut outcome)?;
-        let (watermark, shard) = (dataflow.watermark(), piece.partition as usize % dataflow.shards());
-        let pushed = if rows.num_rows() > 0 { dataflow.push(shard, at, &rows)? } else { Vec::new() };
-        outcome.emit(pushed, watermark, watermark, true);
+        let shard = piece.partition as usize % dataflow.shards();
+        if course.round == 1 {
+            let watermark = dataflow.watermark();
+            let pushed = if rows.num_rows() > 0 { dataflow.push(shard, at, &rows)? } else { Vec::new() };
+            outcome.emit(pushed, watermark, watermark, true);
+        } else if rows.num_rows() > 0 {
+            dataflow.entries()[shard].push(at, &rows)?;
+        }
         outcome.admitted[at].push(rows);
-        let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
-        assert!(next >= watermark, "the watermark went back");
-        outcome.emit(dataflow.advance(next, &LastFirst)?, watermark, next, false);
+        if number.is_multiple_of(course.round) {
+            outcome.advance(&mut dataflow, &gates)?;
+        }
     }
+    outcome.advance(&mut dataflow, &gates)?;
     let watermark = dataflow.watermark();
     outcome.emit(dataflow.advance(Watermark::END, &LastFirst)?, watermark, Watermark::END, false);
     assert_eq!(dataflow.open_windows(), 0, "no window is open at the end");
@@ -196,6 +203,15 @@ pub fn late_by_the_rule(records: &[Vec<Vec<Raw>>], inputs: &BTreeMap<usize, Micr
 // === impl Outcome ===
 
 impl Outcome {
+    /// Raises the watermark to that of the gates.
+    fn advance(&mut self, dataflow: &mut Dataflow, gates: &[Gate]) -> Result<()> {
+        let watermark = dataflow.watermark();
+        let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
+        assert!(next >= watermark, "the watermark went back");
+        self.emit(dataflow.advance(next, &LastFirst)?, watermark, next, false);
+        Ok(())
+    }
+
     fn emit(&mut self, batches: Vec<RecordBatch>, before: Watermark, after: Watermark, at_once: bool) {
         self.output.extend(batches.into_iter().map(|batch| Emission { before, after, at_once, batch }));
     }

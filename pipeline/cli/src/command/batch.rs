@@ -85,8 +85,8 @@ fn inputs(written: &[String], catalog: &Catalog) -> Outcome<Inputs> {
             .ok_or_else(|| wrong("expected STREAM=FILE.jsonl or STREAM=FILE.parquet".to_owned()))?;
         if !catalog.streams.contains_key(stream) {
             let near = nearest(stream, catalog.streams.keys().map(String::as_str))
-                .map(|near| format!("; did you mean '{near}'?"));
-            return Err(wrong(format!("no stream is called '{stream}'{}", near.unwrap_or_default())).into());
+                .map_or_else(|| format!("; streams: {}", names(catalog)), |near| format!("; did you mean '{near}'?"));
+            return Err(wrong(format!("no stream is called '{stream}'{near}")).into());
         }
         let file = PathBuf::from(file);
         if !file.is_file() {
@@ -95,6 +95,10 @@ fn inputs(written: &[String], catalog: &Catalog) -> Outcome<Inputs> {
         inputs.entry(stream.to_owned()).or_default().push(file);
     }
     Ok(inputs)
+}
+
+fn names(catalog: &Catalog) -> String {
+    catalog.streams.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A batch run writes tables; a job that has none writes one under its name.

@@ -28,6 +28,9 @@ pub(crate) fn run(context: &Context, args: TestArgs) -> Outcome {
     let folders = if args.jobs.is_empty() { subfolders(Path::new("jobs"))? } else { args.jobs };
     let mut verdicts = Vec::new();
     for folder in folders {
+        if !folder.is_dir() {
+            return Err(Error::job(format!("there is no folder '{}'; expected jobs/NAME", folder.display())).into());
+        }
         let cases = folder.join("cases");
         if !cases.is_dir() {
             eprintln!("warning: {}: has no cases, so nothing of it is tested", folder.display());

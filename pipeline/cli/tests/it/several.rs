@@ -74,6 +74,21 @@ fn nothing_is_replaced_by_a_job_that_cannot_start() {
 }
 
 #[test]
+fn closing_windows_that_need_too_much_say_how_much() {
+    let city = City::with_flow(1);
+    let pad = "x".repeat(1_000);
+    // The rows fit; sorting them when their window closes does not.
+    send(&city.topic("flow"), 0, (0..40_000).map(|at| flow(&format!("{pad}{at}"), at, "05:00:00")));
+    let ranked = "SELECT site, veh, row_number() OVER (PARTITION BY window_start, window_end ORDER BY veh) AS n \
+        FROM tumble(flow, at, INTERVAL '1 minute')";
+    let job = city.job("ranked", "", ranked);
+    let done = city.catch_up(&[&job], &["--memory-limit", "64 MiB"]).expect(2);
+    done.says(&["memory limit reached", "closing windows asks for", "expected at most 64 MiB", "set memory_limit to"]);
+    assert!(!done.stderr.contains("DiskManager"), "{}", done.stderr);
+    assert_eq!(city.rows("ranked"), [""; 0]);
+}
+
+#[test]
 fn a_job_beyond_its_memory_fails_with_numbers_and_the_others_go_on() {
     let city = City::with_flow(1);
     let pad = "x".repeat(1_000);

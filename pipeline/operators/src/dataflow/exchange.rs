@@ -3,7 +3,7 @@
 use crate::keys::one_zero;
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use citystream_model::{Error, Result};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
@@ -55,6 +55,10 @@ impl By {
 fn one_form(column: &ArrayRef) -> ArrayRef {
     let column = one_zero(column);
     match column.data_type() {
+        DataType::Float32 => {
+            let form = |value: f32| if value.is_nan() { f32::NAN } else { value };
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(form))
+        }
         DataType::Float64 => {
             let form = |value: f64| if value.is_nan() { f64::NAN } else { value };
             Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(form))

@@ -4,7 +4,7 @@ use super::Job;
 use crate::align::{self, Progress};
 use citystream_model::duration::{format_duration, format_size};
 use citystream_model::time::{Micros, Watermark};
-use citystream_model::{Error, Result};
+use citystream_model::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -68,8 +68,31 @@ impl Job {
         self.align(state > limit / 4)
     }
 
+    /// Says why closing windows did not get the memory that they asked for: DataFusion's own words name its parts.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match self.memory.refused().filter(|_| error.kind() == ErrorKind::Resource) {
+            None => error,
+            Some(refused) => {
+                let largest = self.largest(self.buffered_bytes());
+                let largest = if largest.is_empty() { largest } else { format!("; largest beside it: {largest}") };
+                Error::resource(format!("memory limit reached: {refused}{largest}"))
+            }
+        }
+    }
+
     /// Says what takes the memory, and how much would be needed to go on.
     fn too_large(&self, state: u64, buffers: u64) -> Error {
+        Error::resource(format!(
+            "memory limit reached: found {}, expected at most {}; largest: {}; set memory_limit to more than {}, or make windows smaller",
+            format_size(state + buffers),
+            format_size(self.memory.limit()),
+            self.largest(buffers),
+            format_size(state + buffers),
+        ))
+    }
+
+    /// What holds most.
+    fn largest(&self, buffers: u64) -> String {
         let mut operators = self.dataflow.state();
         operators.sort_by_key(|operator| std::cmp::Reverse(operator.bytes));
         let largest = operators.iter().take(NAMED).filter(|operator| operator.bytes > 0).map(|operator| {
@@ -77,13 +100,7 @@ impl Job {
             format!("{} {} in {windows} open windows", operator.name, format_size(operator.bytes as u64))
         });
         let largest = largest.chain((buffers > 0).then(|| format!("unpublished output {}", format_size(buffers))));
-        Error::resource(format!(
-            "memory limit reached: found {}, expected at most {}; largest: {}; set memory_limit to more than {}, or make windows smaller",
-            format_size(state + buffers),
-            format_size(self.memory.limit()),
-            largest.collect::<Vec<_>>().join(", "),
-            format_size(state + buffers),
-        ))
+        largest.collect::<Vec<_>>().join(", ")
     }
 
     fn buffered_bytes(&self) -> u64 {

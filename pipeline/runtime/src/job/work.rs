@@ -70,7 +70,8 @@ impl Job {
             job = self.spec.name,
             stream = input.stream.name,
             key = input.stream.key,
-            "records are not partitioned by the declared key; shards exchange rows from now on"
+            first = read.odd_one,
+            "records are not partitioned by the declared key; shards exchange rows from now on, nothing is lost"
         );
         self.inputs.iter_mut().for_each(|input| input.claim = None);
         self.dataflow.repartition()
