@@ -90,6 +90,8 @@ pub fn garbage<'a>(kept: &[Manifest], segments: &'a [Stored]) -> Vec<&'a str> {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::manifest::tests::manifest;

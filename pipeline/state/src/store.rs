@@ -116,10 +116,13 @@ impl CheckpointStore {
     /// The store cannot be used: whether it was created is not known then.
     pub async fn create(&self, manifest: &Manifest) -> Result<Created> {
         let name = manifest_name(manifest.epoch);
-        if !self.put_new(&name, Bytes::from(manifest.encode()?)).await? {
-            return Ok(Created::Exists(Box::new(self.manifest(manifest.epoch).await?)));
+        if !self.put_new(&name, Bytes::from(manifest.encode()?)).await?
+            && let Some(theirs) = self.find(manifest.epoch).await?.filter(|theirs| theirs != manifest)
+        {
+            return Ok(Created::Exists(Box::new(theirs)));
         }
-        // Its epoch may have been decided so long ago that the manifest is gone: then there are later ones.
+        // Its epoch may have been decided so long ago that the manifest is gone: then there are later ones. So too where
+        // an earlier try has put it there, whose answer was lost.
         match self.epochs().await?.into_iter().next_back().filter(|newest| *newest > manifest.epoch) {
             None => Ok(Created::Done),
             Some(newest) => Ok(Created::Exists(Box::new(self.manifest(newest).await?))),
