@@ -7,7 +7,7 @@
 //! What is rewritten (all of it keeps its name and type, and may be NULL):
 //!
 //! - casts that can fail or lose range (`cast::is_fallible` has the list of those that cannot); a cast of a literal that
-//!   works stays, and `TRY_CAST` stays, since its NULL is wished for and not an error;
+//!   works stays; `TRY_CAST` too, but its NULL is wished for and not counted;
 //! - `+ - * / %` and unary minus on integers, decimals, dates, times and intervals; floats stay, they follow IEEE 754;
 //! - regular expression operators whose pattern is not a literal;
 //! - scalar functions that are not on the list of `call::is_infallible` (closed world), except those without arguments,
@@ -106,6 +106,7 @@ impl NullOnError {
     fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let checked = match &expr {
             Expr::Cast(cast) => CheckedCast::of(cast, schema, &self.errors),
+            Expr::TryCast(cast) => CheckedCast::of_try(cast, schema, &self.errors),
             Expr::BinaryExpr(binary) => CheckedOperator::of_binary(binary, schema, &self.errors),
             Expr::Negative(inner) => CheckedOperator::of_negative(inner, schema, &self.errors),
             Expr::ScalarFunction(call) => GuardedCall::of(call, schema, &self.errors),

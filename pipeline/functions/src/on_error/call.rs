@@ -35,7 +35,7 @@ impl GuardedCall {
         // These two exist only as casts, which DataFusion makes of them after the analyzer.
         if let ("arrow_cast" | "cast_to_type", Some(value)) = (function.name(), args.first()) {
             let to = Expr::ScalarFunction(call.clone()).get_type(schema).ok()?;
-            return Some(CheckedCast::call(value.clone(), to, errors));
+            return Some(CheckedCast::call(value.clone(), to, false, errors));
         }
         if is_ours(function) || is_infallible(function.name(), args) {
             return None;

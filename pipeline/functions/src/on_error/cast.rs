@@ -10,16 +10,19 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    TryCast, Volatility,
 };
 use std::sync::Arc;
 
 const SAFE: CastOptions<'static> = CastOptions { safe: true, ..DEFAULT_CAST_OPTIONS };
 
-/// `CAST(x AS type)` that is NULL where it fails.
+/// `CAST(x AS type)` that is NULL where it fails, and `TRY_CAST`, which is so by itself and counts nothing. DataFusion's own
+/// `TRY_CAST(x AS type) IS DISTINCT FROM NULL` becomes `x IS DISTINCT FROM NULL`, as if no value could fail.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct CheckedCast {
     to: DataType,
+    /// True for `TRY_CAST`: its NULL is wished for.
+    is_try: bool,
     signature: Signature,
     errors: ExpressionErrors,
 }
@@ -34,19 +37,28 @@ impl CheckedCast {
             Expr::Literal(value, _) => value.cast_to(to).is_ok(),
             expr => !is_fallible(&expr.get_type(schema).ok()?, to),
         };
-        (!works).then(|| Self::call(cast.expr.as_ref().clone(), to.clone(), errors))
+        (!works).then(|| Self::call(cast.expr.as_ref().clone(), to.clone(), false, errors))
+    }
+
+    /// The checked form of `TRY_CAST`; `None` where it cannot fail, and for constants.
+    pub(super) fn of_try(cast: &TryCast, schema: &DFSchema, errors: &ExpressionErrors) -> Option<Expr> {
+        let to = cast.field.data_type();
+        let is_constant = matches!(cast.expr.as_ref(), Expr::Literal(..));
+        let fails = !is_constant && is_fallible(&cast.expr.get_type(schema).ok()?, to);
+        fails.then(|| Self::call(cast.expr.as_ref().clone(), to.clone(), true, errors))
     }
 
     /// A checked cast of `expr`.
-    pub(super) fn call(expr: Expr, to: DataType, errors: &ExpressionErrors) -> Expr {
+    pub(super) fn call(expr: Expr, to: DataType, is_try: bool, errors: &ExpressionErrors) -> Expr {
         let signature = Signature::any(1, Volatility::Immutable);
-        let function = Self { to, signature, errors: errors.clone() };
+        let function = Self { to, is_try, signature, errors: errors.clone() };
         Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(function)), vec![expr]))
     }
 
     /// The cast without the check.
     pub(super) fn plain(&self, args: &[Expr]) -> Option<Expr> {
-        Some(Expr::Cast(Cast::new(Box::new(args.first()?.clone()), self.to.clone())))
+        let (expr, to) = (Box::new(args.first()?.clone()), self.to.clone());
+        Some(if self.is_try { Expr::TryCast(TryCast::new(expr, to)) } else { Expr::Cast(Cast::new(expr, to)) })
     }
 
     fn cast(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -61,7 +73,9 @@ impl CheckedCast {
             }
             _ => 0,
         };
-        self.errors.add(failed as u64);
+        if !self.is_try {
+            self.errors.add(failed as u64);
+        }
         Ok(result)
     }
 }
@@ -73,7 +87,8 @@ impl ScalarUDFImpl for CheckedCast {
 
     /// Not the name of the argument, which a plain CAST has: beside that column, as a join key is put, it would clash.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.first().map(|arg| format!("CAST({} AS {})", arg.schema_name(), self.to)).unwrap_or_default())
+        let cast = if self.is_try { "TRY_CAST" } else { "CAST" };
+        Ok(args.first().map(|arg| format!("{cast}({} AS {})", arg.schema_name(), self.to)).unwrap_or_default())
     }
 
     fn signature(&self) -> &Signature {
@@ -94,7 +109,9 @@ impl ScalarUDFImpl for CheckedCast {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         // A few casts fail on the whole batch even when they are told to be safe.
-        null_where_it_fails(args, &self.errors, |args| self.cast(&args))
+        let unread = ExpressionErrors::new();
+        let errors = if self.is_try { &unread } else { &self.errors };
+        null_where_it_fails(args, errors, |args| self.cast(&args))
     }
 }
 

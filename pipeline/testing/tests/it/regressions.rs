@@ -216,3 +216,14 @@ fn rows_lie_in_the_folder_of_their_windows_start() {
         assert!(scenario.days_at_end().iter().all(|day| day.as_str() <= "2026-03-01"), "{sql}");
     }
 }
+
+/// DataFusion takes TRY_CAST off beside a NULL, as if it could not fail: every row was distinct from it.
+#[test]
+fn a_try_cast_that_fails_is_not_distinct_from_null() {
+    check(
+        "SELECT s.k, TRY_CAST(s.k AS INT) IS DISTINCT FROM NULL AS differs, TRY_CAST(s.k AS INT) IS NOT DISTINCT FROM CAST('x' AS INT) AS same \
+         FROM s WHERE TRY_CAST(s.k AS INT) IS DISTINCT FROM TRY_CAST('y' AS INT) OR s.v = 2",
+        &[("10:00", "a", 1), ("10:01", "7", 1), ("10:02", "b", 2)],
+        &[r#""7" | true | false"#, r#""b" | false | true"#],
+    );
+}
