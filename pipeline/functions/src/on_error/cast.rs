@@ -3,7 +3,7 @@
 use super::rows::null_where_it_fails;
 use crate::ExpressionErrors;
 use arrow::array::Array;
-use arrow::compute::CastOptions;
+use arrow::compute::{CastOptions, can_cast_types};
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::{DFSchema, Result};
@@ -43,8 +43,10 @@ impl CheckedCast {
     /// The checked form of `TRY_CAST`; `None` where it cannot fail, and for constants.
     pub(super) fn of_try(cast: &TryCast, schema: &DFSchema, errors: &ExpressionErrors) -> Option<Expr> {
         let to = cast.field.data_type();
+        let from = cast.expr.get_type(schema).ok()?;
         let is_constant = matches!(cast.expr.as_ref(), Expr::Literal(..));
-        let fails = !is_constant && is_fallible(&cast.expr.get_type(schema).ok()?, to);
+        // What Arrow cannot cast at all is refused when the plan is made.
+        let fails = !is_constant && is_fallible(&from, to) && can_cast_types(&from, to);
         fails.then(|| Self::call(cast.expr.as_ref().clone(), to.clone(), true, errors))
     }
 
