@@ -15,6 +15,7 @@ mod parallelism;
 mod progress;
 mod report;
 mod samples;
+mod shuffle;
 mod start;
 mod tables;
 mod wire;

@@ -1,6 +1,7 @@
 //! Sending a file of JSON lines to a topic, in its order, at a rate, in event time, or shuffled.
 
 use crate::inputs::lines;
+use crate::shuffle;
 use bytes::Bytes;
 use citystream_codec::{Decoder, RecordRef, Records, RowEncoder};
 use citystream_connect::KafkaProducer;
@@ -8,8 +9,6 @@ use citystream_model::stream::{OFFSET, Stream};
 use citystream_model::time::{MAX_EVENT_TIME, Micros};
 use citystream_model::{Error, Result};
 use citystream_runtime::stop::Stop;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,10 +120,6 @@ impl Sending<'_> {
     /// The order of sending: by event time plus a random delay, where that is asked for.
     fn order(&self, rows: Vec<Row>) -> Vec<Row> {
         let Some((within, seed)) = self.shuffle else { return rows };
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut delayed: Vec<(Micros, Row)> =
-            rows.into_iter().map(|row| (row.at.saturating_add(random.random_range(0..=within)), row)).collect();
-        delayed.sort_by_key(|(due, _)| *due);
-        delayed.into_iter().map(|(_, row)| row).collect()
+        shuffle::delayed(rows, seed, |row| row.at, |_| within)
     }
 }

@@ -124,6 +124,11 @@ impl Gate {
         self.slowest().map_or(Watermark::NONE, |(_, watermark)| watermark)
     }
 
+    /// The watermark of a job that reads the streams of `gates`: the smallest of theirs.
+    pub fn watermark_of<'a>(gates: impl IntoIterator<Item = &'a Self>) -> Watermark {
+        gates.into_iter().map(Self::watermark).min().unwrap_or(Watermark::NONE)
+    }
+
     /// The partition that holds the watermark back, with its own watermark.
     pub fn slowest(&self) -> Option<(Partition, Watermark)> {
         self.watermarks().min_by_key(|(_, watermark)| *watermark)

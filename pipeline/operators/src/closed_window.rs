@@ -14,9 +14,8 @@
 use crate::closing;
 use crate::fragment::Fragment;
 use crate::memory::batch_bytes;
-use crate::operator::{MOST_PARTS, OpenWindows, Operator};
-use arrow::array::UInt32Array;
-use arrow::compute::{concat_batches, take_record_batch};
+use crate::operator::{OpenWindows, Operator, Parts};
+use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
@@ -36,8 +35,7 @@ pub(crate) struct ClosedWindow {
     // STATES
     /// Per port: rows by the watermark that closes them, microseconds.
     open: Vec<BTreeMap<i64, Rows>>,
-    /// Checkpoints since the last one with the whole state.
-    parts: u32,
+    parts: Parts,
     /// Newest watermark.
     watermark: Watermark,
     // METRICS
@@ -61,7 +59,14 @@ struct Rows {
 
 impl ClosedWindow {
     pub(crate) fn new(fragment: Fragment, pruning: Option<(Fragment, usize)>, ports: usize) -> Self {
-        Self { fragment, pruning, open: vec![BTreeMap::new(); ports], parts: 0, watermark: Watermark::NONE, bytes: 0 }
+        Self {
+            fragment,
+            pruning,
+            open: vec![BTreeMap::new(); ports],
+            parts: Parts::default(),
+            watermark: Watermark::NONE,
+            bytes: 0,
+        }
     }
 
     /// Closing times up to the watermark, in ascending order.
@@ -88,7 +93,7 @@ impl ClosedWindow {
 
 impl Operator for ClosedWindow {
     fn on_batch(&mut self, port: usize, batch: RecordBatch, _: &mut Vec<RecordBatch>) -> Result<()> {
-        for (closes_at, rows) in split(batch)? {
+        for (closes_at, rows) in closing::split(batch)? {
             closing::check_open(closes_at, self.watermark)?;
             let window = self.open[port].entry(closes_at).or_default();
             self.bytes -= window.bytes;
@@ -97,7 +102,7 @@ impl Operator for ClosedWindow {
                 let was_saved = window.saved > 0;
                 if window.prune(fragment, *every)? && was_saved {
                     // Rows that went stand in a checkpoint: the next one has to hold the whole state.
-                    self.parts = MOST_PARTS;
+                    self.parts.make_next_whole();
                 }
             }
             self.bytes += window.bytes;
@@ -124,8 +129,7 @@ impl Operator for ClosedWindow {
     }
 
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
-        let is_whole = whole || self.parts >= MOST_PARTS;
-        self.parts = if is_whole { 0 } else { self.parts + 1 };
+        let is_whole = self.parts.is_next_whole(whole);
         let mut runs = Vec::new();
         for (port, windows) in self.open.iter_mut().enumerate() {
             let mut rows = Vec::new();
@@ -147,10 +151,9 @@ impl Operator for ClosedWindow {
 
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        // What is restored stands in no checkpoint of this operator yet.
-        self.parts = MOST_PARTS;
+        self.parts.make_next_whole();
         for run in runs {
-            if let Some(rows) = closing::still_open(&run.batch, watermark)? {
+            if let Some(rows) = closing::still_needed(&run.batch, watermark, |closes_at| closes_at)? {
                 self.on_batch(run.port, rows, &mut Vec::new())?;
             }
         }
@@ -186,17 +189,4 @@ impl Rows {
         self.left = self.count;
         Ok(true)
     }
-}
-
-/// Takes the last column off and splits the rows by it.
-fn split(mut batch: RecordBatch) -> Result<Vec<(i64, RecordBatch)>> {
-    let closes_at = closing::take(&mut batch)?;
-    let Some(&first) = closes_at.values().first() else { return Ok(Vec::new()) };
-    let Some(rows) = closing::rows(closes_at.values()) else { return Ok(vec![(first, batch)]) };
-    rows.into_iter()
-        .map(|(closes_at, rows)| {
-            let taken = take_record_batch(&batch, &UInt32Array::from(rows));
-            Ok((closes_at, taken.map_err(|error| Error::internal("splitting a batch by window").caused_by(error))?))
-        })
-        .collect()
 }

@@ -1,8 +1,8 @@
 //! The column that says of each row at which watermark its window closes.
 
 use crate::plan::CLOSES_AT;
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, UInt32Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark, format_time};
@@ -27,14 +27,31 @@ pub(crate) fn put(batch: RecordBatch, closes_at: Micros) -> Result<RecordBatch> 
         .map_err(|error| Error::internal("rows of a window").caused_by(error))
 }
 
-/// Rows whose windows have not closed at `watermark`; `None` if there are none.
-pub(crate) fn still_open(batch: &RecordBatch, watermark: Watermark) -> Result<Option<RecordBatch>> {
+/// Takes the column off and splits the rows by it.
+pub(crate) fn split(mut batch: RecordBatch) -> Result<Vec<(Micros, RecordBatch)>> {
+    let closes_at = take(&mut batch)?;
+    let Some(&first) = closes_at.values().first() else { return Ok(Vec::new()) };
+    let Some(rows) = rows(closes_at.values()) else { return Ok(vec![(first, batch)]) };
+    rows.into_iter()
+        .map(|(closes_at, rows)| {
+            let taken = take_record_batch(&batch, &UInt32Array::from(rows));
+            Ok((closes_at, taken.map_err(|error| Error::internal("splitting a batch by window").caused_by(error))?))
+        })
+        .collect()
+}
+
+/// Rows that are needed behind `watermark`, where `last_end` says until when, by their closing times; `None` if none is.
+pub(crate) fn still_needed(
+    batch: &RecordBatch,
+    watermark: Watermark,
+    last_end: impl Fn(Micros) -> Micros,
+) -> Result<Option<RecordBatch>> {
     let closes_at = take(&mut batch.clone())?;
-    let open: BooleanArray = closes_at.values().iter().map(|closes_at| Some(*closes_at > watermark.0)).collect();
-    if open.true_count() == 0 {
+    let needed: BooleanArray = closes_at.values().iter().map(|at| Some(last_end(*at) > watermark.0)).collect();
+    if needed.true_count() == 0 {
         return Ok(None);
     }
-    let rows = filter_record_batch(batch, &open);
+    let rows = filter_record_batch(batch, &needed);
     rows.map(Some).map_err(|error| Error::internal("rows of a checkpoint").caused_by(error))
 }
 

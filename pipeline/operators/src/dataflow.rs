@@ -60,8 +60,6 @@ pub struct Shard {
 pub struct StateSize {
     /// The operator's name in the plan.
     pub name: String,
-    /// Its place in the plan.
-    pub node: usize,
     /// Bytes that it holds.
     pub bytes: usize,
     /// Windows that hold rows and have not closed.
@@ -90,8 +88,7 @@ impl Dataflow {
     /// [`citystream_model::ErrorKind::Internal`] when DataFusion cannot plan a fragment.
     pub fn build(plan: StreamPlan, streams: usize, shards: usize) -> Result<Self> {
         let layout = if shards <= 1 { Layout::single(&plan, streams) } else { Layout::parallel(&plan, streams, true) };
-        let goes_by_key = |node: &PlanNode| matches!(node.route, Route::Keys { by_record_key: true, .. });
-        let trusts_record_key = shards > 1 && plan.nodes.iter().any(goes_by_key);
+        let trusts_record_key = goes_by_record_key(&plan, shards);
         Ok(Self { trusts_record_key, ..Self::of_layout(plan, layout, streams, shards.max(1))? })
     }
 
@@ -192,8 +189,7 @@ impl Dataflow {
 
     /// How the work is laid out: state that goes by the record's key fits no other layout without an exchange.
     pub fn layout(&self) -> String {
-        let by = if self.trusts_record_key { ", by the record's key where that serves" } else { "" };
-        format!("{} shards{by}", self.shards())
+        layout_name(self.shards(), self.trusts_record_key)
     }
 
     /// Goes on with the state of a job that was laid out as `layout` says when it knew `watermark`: all runs that its
@@ -209,11 +205,11 @@ impl Dataflow {
         runs: Vec<(Owner, Run)>,
         watermark: Watermark,
     ) -> Result<Self> {
-        let mut fresh = Self::build(plan, streams, shards)?;
-        if layout != Some(fresh.layout().as_str()) && shards > 1 {
-            return Self::with_exchanges(fresh.plan, streams, shards, runs, watermark);
+        let same = layout == Some(layout_name(shards, goes_by_record_key(&plan, shards)).as_str());
+        if !same && shards > 1 {
+            return Self::with_exchanges(plan, streams, shards, runs, watermark);
         }
-        let same = layout == Some(fresh.layout().as_str());
+        let mut fresh = Self::build(plan, streams, shards)?;
         fresh.restore(runs, watermark, same)?;
         Ok(fresh)
     }
@@ -228,7 +224,6 @@ impl Dataflow {
     ) -> Result<Self> {
         let layout = Layout::parallel(&plan, streams, false);
         let mut fresh = Self::of_layout(plan, layout, streams, shards)?;
-        fresh.trusts_record_key = false;
         fresh.restore(runs, watermark, false)?;
         Ok(fresh)
     }
@@ -280,13 +275,9 @@ impl Dataflow {
 
     /// What each operator of the plan holds.
     pub fn state(&self) -> Vec<StateSize> {
-        let size = |(node, plan): (usize, &PlanNode)| StateSize {
-            name: plan.name.clone(),
-            node,
-            bytes: 0,
-            open_windows: OpenWindows::default(),
-        };
-        let mut sizes: Vec<StateSize> = self.plan.nodes.iter().enumerate().map(size).collect();
+        let size =
+            |node: &PlanNode| StateSize { name: node.name.clone(), bytes: 0, open_windows: OpenWindows::default() };
+        let mut sizes: Vec<StateSize> = self.plan.nodes.iter().map(size).collect();
         for (node, operator) in self.operators() {
             sizes[node].bytes += operator.state_bytes();
             operator.open_windows(&mut sizes[node].open_windows);
@@ -314,6 +305,16 @@ impl Dataflow {
     pub fn open_windows(&self) -> usize {
         self.state().iter().map(|size| size.open_windows.count()).sum()
     }
+}
+
+/// True when a job of `plan` on so many shards leaves an exchange out because of the record's key.
+fn goes_by_record_key(plan: &StreamPlan, shards: usize) -> bool {
+    shards > 1 && plan.nodes.iter().any(|node| matches!(node.route, Route::Keys { by_record_key: true, .. }))
+}
+
+fn layout_name(shards: usize, by_record_key: bool) -> String {
+    let by = if by_record_key { ", by the record's key where that serves" } else { "" };
+    format!("{shards} shards{by}")
 }
 
 // === impl Shard ===

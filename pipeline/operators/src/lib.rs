@@ -13,6 +13,7 @@ mod closing;
 pub mod dataflow;
 pub mod fragment;
 mod graph;
+mod group_keys;
 mod keys;
 pub mod memory;
 pub mod operator;

@@ -47,7 +47,11 @@ pub trait Operator: Send {
 
 /// After so many checkpoints with what came since the last one, an operator gives its whole state: reading it back costs no
 /// more than so many runs, and old ones can go.
-pub const MOST_PARTS: u32 = 16;
+const MOST_PARTS: u32 = 16;
+
+/// How many checkpoints an operator has made since the last one with its whole state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Parts(u32);
 
 /// Windows that hold rows and have not closed, in operators that may share them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +60,22 @@ pub struct OpenWindows {
     ends: BTreeSet<Micros>,
     /// Sessions, each of its own key.
     sessions: usize,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    /// Counts a checkpoint; true when it has to hold the whole state, as it has to if `whole`.
+    pub(crate) fn is_next_whole(&mut self, whole: bool) -> bool {
+        let is_whole = whole || self.0 >= MOST_PARTS;
+        self.0 = if is_whole { 0 } else { self.0 + 1 };
+        is_whole
+    }
+
+    /// Says that what stands in earlier checkpoints is not what the operator holds: it was restored, or rows have gone.
+    pub(crate) fn make_next_whole(&mut self) {
+        self.0 = MOST_PARTS;
+    }
 }
 
 // === impl OpenWindows ===

@@ -14,21 +14,21 @@
 
 use crate::aggregates::{Aggregates, Arguments, Sealed, failed};
 use crate::closing;
+use crate::group_keys;
 use crate::keys::KeyDict;
-use crate::operator::{MOST_PARTS, OpenWindows, Operator};
+use crate::operator::{OpenWindows, Operator, Parts};
 use crate::plan::{KeyRole, PaneSpec};
 use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_functions::{Overlap, Window};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use citystream_state::run::{Run, Snapshot};
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use open::Open;
 use ring::Ring;
 use std::collections::BTreeMap;
@@ -78,8 +78,7 @@ pub(crate) struct Pane {
     ring: Ring,
     /// Parts of closed panes in the ring that no checkpoint has, by the watermark that closed them.
     fresh: Vec<(Micros, Sealed)>,
-    /// Checkpoints since the last one with the whole state.
-    parts: u32,
+    parts: Parts,
     /// The window after the last one that was put out.
     next: Option<Window>,
     watermark: Watermark,
@@ -106,20 +105,13 @@ enum Values {
 impl Pane {
     /// Plans the operator.
     pub(crate) fn plan(spec: &PaneSpec, phase: Phase, session: &SessionState) -> Result<Self> {
-        let context = PhysicalPlanningContext::default();
-        let plan = |expr| create_physical_expr(expr, &spec.input, session.execution_props(), &context);
-        let of_role = |role: KeyRole| {
-            let exprs = spec.keys.iter().filter(|(_, of)| *of == role).map(|(expr, _)| plan(expr));
-            exprs.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
-        };
         let aggregates = Aggregates::plan(&spec.aggregates, &spec.input, session)?;
-        let (keys, shared) = (of_role(KeyRole::Key)?, of_role(KeyRole::OfPane)?);
         Ok(Self {
             phase,
             roles: spec.keys.iter().map(|(_, role)| *role).collect(),
-            keys,
-            shared,
-            dict: KeyDict::new(Arc::new(Schema::new(key_fields(spec, KeyRole::Key))))?,
+            keys: group_keys::exprs(spec, KeyRole::Key, session)?,
+            shared: group_keys::exprs(spec, KeyRole::OfPane, session)?,
+            dict: KeyDict::new(Arc::new(Schema::new(group_keys::fields(spec, KeyRole::Key))))?,
             overlap: spec.overlap.filter(|_| phase != Phase::Partial),
             schema: Arc::clone(&spec.schema),
             states: states::schema(spec, &aggregates),
@@ -127,7 +119,7 @@ impl Pane {
             open: BTreeMap::new(),
             ring: Ring::default(),
             fresh: Vec::new(),
-            parts: 0,
+            parts: Parts::default(),
             next: None,
             watermark: Watermark::NONE,
             open_bytes: 0,
@@ -139,12 +131,7 @@ impl Pane {
         if self.phase == Phase::Final {
             return Ok(self.states(batch));
         }
-        let rows = batch.num_rows();
-        let values = |exprs: &[Arc<dyn PhysicalExpr>]| {
-            let values = exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(rows));
-            values.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
-        };
-        let (keys, shared) = (values(&self.keys)?, values(&self.shared)?);
+        let (keys, shared) = (group_keys::values(&self.keys, batch)?, group_keys::values(&self.shared, batch)?);
         Ok(Input { keys, shared, values: Values::Rows(self.aggregates.arguments(batch)?) })
     }
 
@@ -317,8 +304,7 @@ impl Operator for Pane {
     }
 
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
-        let is_whole = whole || self.parts >= MOST_PARTS;
-        self.parts = if is_whole { 0 } else { self.parts + 1 };
+        let is_whole = self.parts.is_next_whole(whole);
         let runs = self.parts_of_state(is_whole)?;
         Ok(Snapshot { is_whole, runs })
     }
@@ -326,7 +312,7 @@ impl Operator for Pane {
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.resume_at(watermark);
         for run in runs {
-            let Some(mut batch) = self.needed(run, watermark)? else { continue };
+            let Some(mut batch) = self.needed(&run, watermark)? else { continue };
             let closes_at = closing::take(&mut batch)?;
             let input = self.states(&batch);
             self.take(&input, closes_at.values())?;
@@ -362,9 +348,4 @@ pub(crate) fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Res
         }
     }
     Ok(())
-}
-
-pub(crate) fn key_fields(spec: &PaneSpec, role: KeyRole) -> Vec<Field> {
-    let keys = spec.keys.iter().zip(spec.schema.fields()).filter(|((_, of), _)| *of == role);
-    keys.map(|(_, field)| field.as_ref().clone()).collect()
 }

@@ -10,7 +10,7 @@
 //! joins two sessions makes them one, so the sessions depend on the set of rows only.
 
 use crate::memory::batch_bytes;
-use crate::operator::{MOST_PARTS, OpenWindows, Operator};
+use crate::operator::{OpenWindows, Operator, Parts};
 use crate::plan::SessionSpec;
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
 use arrow::compute::interleave_record_batch;
@@ -42,8 +42,7 @@ pub(crate) struct Session {
     /// Batches that hold rows of open sessions, by number.
     batches: HashMap<usize, Held>,
     next_batch: usize,
-    /// Checkpoints since the last one with the whole state.
-    parts: u32,
+    parts: Parts,
     watermark: Watermark,
     // METRICS
     /// Bytes of batches, keys, ends and places.
@@ -91,7 +90,7 @@ impl Session {
             ends: BTreeSet::new(),
             batches: HashMap::new(),
             next_batch: 0,
-            parts: 0,
+            parts: Parts::default(),
             watermark: Watermark::NONE,
             bytes: 0,
         })
@@ -270,16 +269,14 @@ impl Operator for Session {
     }
 
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
-        let is_whole = whole || self.parts >= MOST_PARTS;
-        self.parts = if is_whole { 0 } else { self.parts + 1 };
+        let is_whole = self.parts.is_next_whole(whole);
         let runs = if is_whole { self.open_rows()? } else { self.fresh_batches() };
         self.batches.values_mut().for_each(|held| held.is_saved = true);
         Ok(Snapshot { is_whole, runs })
     }
 
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
-        // What is restored stands in no checkpoint of this operator yet.
-        self.parts = MOST_PARTS;
+        self.parts.make_next_whole();
         self.watermark = self.watermark.max(watermark);
         for run in runs {
             let times = self.times(&run.batch)?;

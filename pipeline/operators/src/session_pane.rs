@@ -16,8 +16,9 @@
 //! It remembers open panes and one complete pane with all that its sessions brought along: a state per group of an open
 //! session, and of one that closed less than a gap ago. Each state is merged once per pane, however long its session.
 
-use crate::aggregates::{Aggregates, Arguments, Groups, Sealed, failed};
+use crate::aggregates::{Aggregates, Arguments, Groups, Sealed};
 use crate::closing;
+use crate::group_keys;
 use crate::operator::{OpenWindows, Operator};
 use crate::pane::gather;
 use crate::plan::{KeyRole, SessionPaneSpec};
@@ -28,10 +29,8 @@ use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
 use citystream_state::run::{Run, Snapshot};
 use complete::{Complete, OpenSession};
-use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use keys::Keys;
 use spans::Spans;
 use std::collections::BTreeMap;
@@ -94,16 +93,10 @@ impl SessionPane {
     /// Plans the operator.
     pub(crate) fn plan(spec: &SessionPaneSpec, session: &SessionState) -> Result<Self> {
         let groups = &spec.groups;
-        let context = PhysicalPlanningContext::default();
-        let plan = |expr| create_physical_expr(expr, &groups.input, session.execution_props(), &context);
-        let of_role = |role: KeyRole| {
-            let exprs = groups.keys.iter().filter(|(_, of)| *of == role).map(|(expr, _)| plan(expr));
-            exprs.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
-        };
         Ok(Self {
             roles: groups.keys.iter().map(|(_, role)| *role).collect(),
-            session_keys: of_role(KeyRole::OfPane)?,
-            more_keys: of_role(KeyRole::Key)?,
+            session_keys: group_keys::exprs(groups, KeyRole::OfPane, session)?,
+            more_keys: group_keys::exprs(groups, KeyRole::Key, session)?,
             aggregates: Aggregates::plan(&groups.aggregates, &groups.input, session)?,
             time: spec.time,
             gap: micros(spec.gap),
@@ -119,14 +112,9 @@ impl SessionPane {
     /// Rows with their groups.
     fn rows(&mut self, batch: &RecordBatch) -> Result<Input> {
         let times = self.times(batch.column(self.time))?;
-        let rows = batch.num_rows();
-        let values = |exprs: &[Arc<dyn PhysicalExpr>]| {
-            let values = exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(rows));
-            values.collect::<Result<Vec<_>, DataFusionError>>().map_err(failed)
-        };
-        let keys = values(&self.session_keys)?;
-        let sessions = self.keys.sessions(&keys, rows)?;
-        let groups = self.keys.groups(&sessions, keys, values(&self.more_keys)?)?;
+        let keys = group_keys::values(&self.session_keys, batch)?;
+        let sessions = self.keys.sessions(&keys, batch.num_rows())?;
+        let groups = self.keys.groups(&sessions, keys, group_keys::values(&self.more_keys, batch)?)?;
         Ok(Input { times, sessions, groups: Some((groups, self.aggregates.arguments(batch)?)) })
     }
 

@@ -12,6 +12,7 @@ use citystream_model::Result;
 use citystream_model::job::JobSpec;
 use citystream_model::position::Partition;
 use citystream_model::time::{Clock, Micros, Watermark};
+use citystream_operators::admit::Gate;
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::memory::Memory;
 use std::collections::BTreeSet;
@@ -168,6 +169,11 @@ impl Job {
         input.gate.add(partition, watermark);
         self.metrics.start_partition(&self.spec.name, &input.stream.name, partition);
         // Rows that were polled before stand in partitions of before, and are still to be read: an exchange does no harm.
+        self.exchange_from_now_on()
+    }
+
+    /// Leaves no exchange out any more.
+    fn exchange_from_now_on(&mut self) -> Result<()> {
         self.inputs.iter_mut().for_each(|input| input.claim = None);
         self.dataflow.repartition()
     }
@@ -180,7 +186,7 @@ impl Job {
 
     /// The job's watermark: the smallest of all partitions of all streams.
     fn watermark(&self) -> Watermark {
-        self.inputs.iter().map(|input| input.gate.watermark()).min().unwrap_or(Watermark::NONE)
+        Gate::watermark_of(self.inputs.iter().map(|input| &input.gate))
     }
 
     /// Raises the watermark. Where windows hold much they close a few at a time, so that the results of some are written

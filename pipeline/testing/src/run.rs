@@ -206,7 +206,7 @@ impl Outcome {
     /// Raises the watermark to that of the gates.
     fn advance(&mut self, dataflow: &mut Dataflow, gates: &[Gate]) -> Result<()> {
         let watermark = dataflow.watermark();
-        let next = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
+        let next = Gate::watermark_of(gates);
         assert!(next >= watermark, "the watermark went back");
         self.emit(dataflow.advance(next, &LastFirst)?, watermark, next, false);
         Ok(())

@@ -1,13 +1,13 @@
 //! States of panes on their way: from one phase to the next, and out of an operator and back.
 
 use super::open::Open;
-use super::{Input, Pane, Phase, Values, key_fields};
+use super::{Input, Pane, Phase, Values};
 use crate::aggregates::{Aggregates, Sealed, failed};
 use crate::closing;
-use crate::operator::MOST_PARTS;
+use crate::group_keys;
 use crate::plan::{CLOSES_AT, KeyRole, PaneSpec};
-use arrow::array::{ArrayRef, BooleanArray, Int64Array};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark};
@@ -88,26 +88,16 @@ impl Pane {
     }
 
     /// Rows of a run whose panes are still needed at `watermark`. Closed panes of a first phase have been passed on.
-    pub(super) fn needed(&self, run: Run, watermark: Watermark) -> Result<Option<RecordBatch>> {
-        let mut rows = run.batch.clone();
-        let closes_at = closing::take(&mut rows)?;
-        let end = |closes_at: Micros| match self.overlap.filter(|_| run.port == 0) {
-            None => closes_at,
-            Some(windows) => windows.last_end(closes_at - windows.pane()),
-        };
-        let needed: BooleanArray = closes_at.values().iter().map(|at| Some(end(*at) > watermark.0)).collect();
-        if needed.true_count() == 0 {
-            return Ok(None);
-        }
-        let rows = filter_record_batch(&run.batch, &needed);
-        rows.map(Some).map_err(|error| Error::internal("states of a checkpoint").caused_by(error))
+    pub(super) fn needed(&self, run: &Run, watermark: Watermark) -> Result<Option<RecordBatch>> {
+        let overlap = self.overlap.filter(|_| run.port == 0);
+        let last_end = |closes_at| overlap.map_or(closes_at, |windows| windows.last_end(closes_at - windows.pane()));
+        closing::still_needed(&run.batch, watermark, last_end)
     }
 
     /// Goes on where an operator with `watermark` stopped: windows that have closed do not come again.
     pub(super) fn resume_at(&mut self, watermark: Watermark) {
         self.watermark = self.watermark.max(watermark);
-        // What is restored stands in no checkpoint of this operator yet.
-        self.parts = MOST_PARTS;
+        self.parts.make_next_whole();
         let is_known = watermark != Watermark::NONE && watermark != Watermark::END;
         self.next = self.overlap.filter(|_| is_known).map(|windows| windows.first_behind(watermark.0));
     }
@@ -115,8 +105,8 @@ impl Pane {
 
 /// Keys, shared keys, states, closing time.
 pub(super) fn schema(spec: &PaneSpec, aggregates: &Aggregates) -> SchemaRef {
-    let mut fields = key_fields(spec, KeyRole::Key);
-    fields.extend(key_fields(spec, KeyRole::OfPane));
+    let mut fields = group_keys::fields(spec, KeyRole::Key);
+    fields.extend(group_keys::fields(spec, KeyRole::OfPane));
     fields.extend(aggregates.state_fields());
     fields.push(Field::new(CLOSES_AT, DataType::Int64, false));
     Arc::new(Schema::new(fields))

@@ -2,7 +2,7 @@
 
 use super::*;
 use arrow::array::{AsArray, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};

@@ -1,7 +1,7 @@
 //! Numbers of sessions and of groups: the same where a group has no keys but its session's.
 
+use crate::group_keys;
 use crate::keys::KeyDict;
-use crate::pane::key_fields;
 use crate::plan::{KeyRole, PaneSpec};
 use arrow::array::ArrayRef;
 use arrow::datatypes::Schema;
@@ -26,7 +26,7 @@ pub(super) struct Moved {
 
 impl Keys {
     pub(super) fn new(spec: &PaneSpec) -> Result<Self> {
-        let (mut fields, more) = (key_fields(spec, KeyRole::OfPane), key_fields(spec, KeyRole::Key));
+        let (mut fields, more) = (group_keys::fields(spec, KeyRole::OfPane), group_keys::fields(spec, KeyRole::Key));
         let sessions = KeyDict::new(Arc::new(Schema::new(fields.clone())))?;
         let has_more = !more.is_empty();
         fields.extend(more);

@@ -4,8 +4,8 @@ use super::complete::OpenSession;
 use super::{Open, SessionPane};
 use crate::aggregates::{Sealed, failed};
 use crate::closing;
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
@@ -85,16 +85,7 @@ impl SessionPane {
         // A group needs its session.
         runs.sort_by_key(|run| std::cmp::Reverse(run.port));
         for run in runs {
-            let starts = closing::take(&mut run.batch.clone())?;
-            let each = closing::rows(starts.values());
-            let each = each.map_or_else(
-                || starts.values().first().map(|start| (*start, None)).into_iter().collect(),
-                |rows| rows.into_iter().map(|(start, rows)| (start, Some(rows))).collect::<Vec<_>>(),
-            );
-            for (start, rows) in each {
-                let rows = rows.map(|rows| take_record_batch(&run.batch, &UInt32Array::from(rows))).transpose();
-                let mut rows = rows.map_err(|error| failed(error.into()))?.unwrap_or_else(|| run.batch.clone());
-                rows.remove_column(rows.num_columns() - 1);
+            for (start, rows) in closing::split(run.batch)? {
                 self.take_run(start, run.port, &rows)?;
             }
         }

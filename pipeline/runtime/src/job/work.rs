@@ -73,8 +73,7 @@ impl Job {
             first = read.odd_one,
             "records are not partitioned by the declared key; shards exchange rows from now on, nothing is lost"
         );
-        self.inputs.iter_mut().for_each(|input| input.claim = None);
-        self.dataflow.repartition()
+        self.exchange_from_now_on()
     }
 
     /// Counts what was read, and keeps what was not admitted.

@@ -12,7 +12,7 @@
 use crate::plan::piece::feed_number;
 use arrow::datatypes::DataType;
 use citystream_model::stream::{Column as StreamColumn, Stream};
-use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PlanNode, Route, SessionPaneSpec};
+use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionPaneSpec};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
 use std::sync::Arc;
@@ -59,8 +59,7 @@ fn of_kind(kind: &NodeKind, inputs: usize, key: Option<usize>) -> (Route, Option
             (Route::Stay, outputs.into_iter().find(holds_key))
         }
         NodeKind::Pane(spec) => {
-            let position = |expr: &Expr| plain(expr).and_then(|column| spec.input.maybe_index_of_column(column));
-            let at = key.and_then(|key| spec.keys.iter().position(|(expr, _)| position(expr) == Some(key)));
+            let at = key.and_then(|key| place_of(spec, key));
             (Route::Keys { columns: Vec::new(), by_record_key: at.is_some() }, at)
         }
         NodeKind::Session(spec) if spec.keys.is_empty() => (Route::One, None),
@@ -81,20 +80,27 @@ fn of_kind(kind: &NodeKind, inputs: usize, key: Option<usize>) -> (Route, Option
     }
 }
 
+/// Column of a group's rows that `key` is, if it is a plain one.
+fn column_in(key: &Expr, groups: &PaneSpec) -> Option<usize> {
+    groups.input.maybe_index_of_column(plain(key)?)
+}
+
+/// Which of the keys is column `at` of the rows.
+fn place_of(groups: &PaneSpec, at: usize) -> Option<usize> {
+    groups.keys.iter().position(|(key, _)| column_in(key, groups) == Some(at))
+}
+
 /// Sessions go by their keys; the second input, where there is one, has those keys first.
 fn of_sessions(spec: &SessionPaneSpec, inputs: usize, key: Option<usize>) -> (Route, Option<usize>) {
     let keys = spec.groups.keys.iter().filter(|(_, role)| *role == KeyRole::OfPane);
-    let position = |expr: &Expr| plain(expr).and_then(|column| spec.groups.input.maybe_index_of_column(column));
-    let Some(columns) = keys.map(|(expr, _)| position(expr)).collect::<Option<Vec<usize>>>() else {
+    let Some(columns) = keys.map(|(expr, _)| column_in(expr, &spec.groups)).collect::<Option<Vec<usize>>>() else {
         return (Route::One, None);
     };
     if columns.is_empty() {
         return (Route::One, None);
     }
     let by_record_key = key.is_some_and(|key| columns.contains(&key));
-    let all = &spec.groups.keys;
-    let out =
-        key.filter(|_| by_record_key).and_then(|key| all.iter().position(|(expr, _)| position(expr) == Some(key)));
+    let out = key.filter(|_| by_record_key).and_then(|key| place_of(&spec.groups, key));
     let extents = (0..columns.len()).collect();
     let columns = if inputs > 1 { vec![columns, extents] } else { vec![columns] };
     (Route::Keys { columns, by_record_key }, out)

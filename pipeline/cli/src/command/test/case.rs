@@ -59,7 +59,7 @@ fn in_order(job: &CheckedJob, folder: &Path) -> Result<(Vec<Row>, Vec<Admitted>,
                 }
                 Verdict::Mixed(_) => late.push(row),
             }
-            let watermark = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
+            let watermark = Gate::watermark_of(&gates);
             results.extend(dataflow.advance(watermark, &InTurn)?);
         }
         let what = |name: &str| if count > 1 { format!("{name} of {}", stream.name) } else { name.to_owned() };

@@ -1,17 +1,15 @@
 //! Other ways in which the admitted rows of a case may come: each has to give the rows that file order on one shard gave.
 
+use crate::shuffle;
 use arrow::record_batch::RecordBatch;
-use citystream_codec::RowEncoder;
+use citystream_codec::{Partitioner, RowEncoder};
 use citystream_model::stream::Stream;
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
 use citystream_operators::admit::{Gate, Verdict};
 use citystream_operators::dataflow::{Dataflow, InTurn};
 use citystream_sql::CheckedJob;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// A row that the gate let through.
@@ -48,15 +46,19 @@ impl Variant {
         let gate = |stream: &Arc<Stream>| Gate::new(stream.out_of_order, job.spec.lateness, partitions());
         let mut gates: Vec<Gate> = job.streams.iter().map(gate).collect();
         let mut results = Vec::new();
-        for at in self.order(job, rows) {
-            let Admitted { stream, row, time } = &rows[at];
-            let shard = self.shard(&job.streams[*stream], row, at)?;
+        let encoder = |stream: &Arc<Stream>| {
+            let key = stream.key.as_ref().map(|key| RowEncoder::new(&stream.full_schema(), std::slice::from_ref(key)));
+            key.transpose()
+        };
+        let keys = job.streams.iter().map(encoder).collect::<Result<Vec<_>>>()?;
+        for (at, Admitted { stream, row, time }) in self.order(job, rows) {
+            let shard = self.shard(keys[*stream].as_ref(), row, at)?;
             let partition = i32::try_from(shard).unwrap_or_default();
             if gates[*stream].judge(partition, &[*time], *time) != Verdict::AllAdmitted {
                 return Err(Error::internal("a row that was admitted in file order is late in another one"));
             }
             results.extend(dataflow.push(shard, *stream, row)?);
-            let watermark = gates.iter().map(Gate::watermark).min().unwrap_or(Watermark::NONE);
+            let watermark = Gate::watermark_of(&gates);
             results.extend(dataflow.advance(watermark, &InTurn)?);
         }
         results.extend(dataflow.advance(Watermark::END, &InTurn)?);
@@ -64,27 +66,22 @@ impl Variant {
     }
 
     /// The order in which rows come: as they stand, or each delayed by a part of what its stream lets it be late.
-    fn order(self, job: &CheckedJob, rows: &[Admitted]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        if self.shuffled {
-            let mut random = StdRng::seed_from_u64(SEED);
-            let mut delayed = |row: &Admitted| {
-                let most = micros(job.streams[row.stream].out_of_order).saturating_add(micros(job.spec.lateness));
-                row.time.saturating_add(random.random_range(0..=most.max(0)))
-            };
-            let due: Vec<Micros> = rows.iter().map(&mut delayed).collect();
-            order.sort_by_key(|at| due[*at]);
+    fn order<'a>(self, job: &CheckedJob, rows: &'a [Admitted]) -> Vec<(usize, &'a Admitted)> {
+        let numbered = rows.iter().enumerate().collect();
+        if !self.shuffled {
+            return numbered;
         }
-        order
+        let allowance =
+            |row: &Admitted| micros(job.streams[row.stream].out_of_order).saturating_add(micros(job.spec.lateness));
+        shuffle::delayed(numbered, SEED, |(_, row)| row.time, |(_, row)| allowance(row))
     }
 
     /// Where a row stands: by its stream's key as a producer would have it, else anywhere.
-    fn shard(self, stream: &Stream, row: &RecordBatch, at: usize) -> Result<usize> {
-        let Some(key) = &stream.key else { return Ok(at % self.shards) };
-        let encoded = RowEncoder::new(&row.schema(), std::slice::from_ref(key))?.encode(row)?;
-        let mut hash = DefaultHasher::new();
-        encoded.iter().for_each(|row| row.key.hash(&mut hash));
-        Ok((hash.finish() % self.shards as u64) as usize)
+    fn shard(self, key: Option<&RowEncoder>, row: &RecordBatch, at: usize) -> Result<usize> {
+        let rows = key.map(|key| key.encode(row)).transpose()?.unwrap_or_default();
+        let key = rows.first().and_then(|row| row.key.as_deref());
+        let partition = |key: &[u8]| Partitioner::Murmur2.partition(key, self.shards as u32) as usize;
+        Ok(key.map_or(at % self.shards, partition))
     }
 }
 
