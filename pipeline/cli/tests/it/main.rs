@@ -8,6 +8,7 @@
 mod bad_input;
 mod batch;
 mod broker;
+mod cases;
 mod caught_up;
 mod check;
 mod city;
