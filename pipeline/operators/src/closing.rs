@@ -28,14 +28,18 @@ pub(crate) fn put(batch: RecordBatch, closes_at: Micros) -> Result<RecordBatch> 
 }
 
 /// Takes the column off and splits the rows by it.
-pub(crate) fn split(mut batch: RecordBatch) -> Result<Vec<(Micros, RecordBatch)>> {
-    let closes_at = take(&mut batch)?;
+pub(crate) fn split(batch: RecordBatch) -> Result<Vec<(Micros, RecordBatch)>> {
+    let mut bare = batch.clone();
+    let closes_at = take(&mut bare)?;
     let Some(&first) = closes_at.values().first() else { return Ok(Vec::new()) };
-    let Some(rows) = rows(closes_at.values()) else { return Ok(vec![(first, batch)]) };
+    let Some(rows) = rows(closes_at.values()) else { return Ok(vec![(first, bare)]) };
     rows.into_iter()
         .map(|(closes_at, rows)| {
+            // The column comes off last: it may be the only one, and Arrow takes no rows from a batch without columns.
             let taken = take_record_batch(&batch, &UInt32Array::from(rows));
-            Ok((closes_at, taken.map_err(|error| Error::internal("splitting a batch by window").caused_by(error))?))
+            let mut taken = taken.map_err(|error| Error::internal("splitting a batch by window").caused_by(error))?;
+            take(&mut taken)?;
+            Ok((closes_at, taken))
         })
         .collect()
 }
@@ -76,4 +80,19 @@ pub(crate) fn check_open(closes_at: Micros, watermark: Watermark) -> Result<()> 
     Err(Error::internal("a row came after its window had closed")
         .with("closes_at", format_time(closes_at))
         .with("watermark", watermark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_another_column_are_split_too() {
+        let schema = Schema::new(vec![Field::new(CLOSES_AT, DataType::Int64, false)]);
+        let closes_at = Arc::new(Int64Array::from(vec![20, 10, 20]));
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![closes_at]).unwrap();
+        let parts = split(batch).unwrap();
+        let sizes: Vec<_> = parts.iter().map(|(at, rows)| (*at, rows.num_rows(), rows.num_columns())).collect();
+        assert_eq!(sizes, [(10, 1, 0), (20, 2, 0)]);
+    }
 }
