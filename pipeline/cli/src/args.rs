@@ -62,6 +62,15 @@ pub(crate) enum IfExists {
     Replace,
 }
 
+/// What holds for the outputs of jobs with checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Guarantee {
+    /// Each row once, whatever happens
+    ExactlyOnce,
+    /// Each row, in a topic perhaps several times after a crash
+    AtLeastOnce,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run jobs continuously over Kafka
@@ -74,6 +83,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Send a file of JSON lines to a stream's topic
     Produce(ProduceArgs),
+    /// List and verify the checkpoints of a job
+    Checkpoints(CheckpointsArgs),
     /// Run the cases of jobs: given rows in, expected rows out
     Test(TestArgs),
     /// Replay real city data through an embedded broker and all jobs of the repository
@@ -84,8 +95,10 @@ const RUN_EXAMPLES: &str = "Examples:
   citystream run jobs/*/job.sql --schemas schemas --brokers kafka:9092 --data-dir /data --metrics-addr 0.0.0.0:9464
   citystream run job.sql --schemas schemas --brokers kafka:9092 --data-dir s3://city/lake --from 2026-03-29T00:00:00Z
   citystream run job.sql --schemas schemas --brokers localhost:9092 --data-dir data --until-caught-up --if-exists replace
+  citystream run job.sql --schemas schemas --brokers kafka:9092 --data-dir /data --checkpoint-dir /data/_checkpoints
 
-Without --until-caught-up it runs until SIGTERM or SIGINT, publishes what is final, and exits with 0.";
+Without --until-caught-up it runs until SIGTERM or SIGINT, publishes what is final, and exits with 0.
+With --checkpoint-dir it may be killed at any time: started again, it goes on where it was, and no row is lost or doubled.";
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
@@ -120,6 +133,33 @@ pub(crate) struct RunArgs {
     /// What to do with a table that already holds rows
     #[arg(long)]
     pub(crate) if_exists: Option<IfExists>,
+    /// Folder or object-store URL of the jobs' checkpoints: a job goes on from its newest one, whatever ended it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint_dir: Option<String>,
+    /// Longest time between two checkpoints of a job, such as 10s
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) checkpoint_interval: Option<String>,
+    /// What holds for the outputs of jobs with checkpoints; tables are exact either way, topics may repeat rows after a
+    /// crash with at-least-once (with the same citystream-id)
+    #[arg(long)]
+    pub(crate) guarantee: Option<Guarantee>,
+}
+
+const CHECKPOINTS_EXAMPLES: &str = "Examples:
+  citystream checkpoints corridor_flow --checkpoint-dir /data/_checkpoints
+  citystream checkpoints corridor_flow --checkpoint-dir s3://city/checkpoints --output json
+
+Reads every object that the kept checkpoints need and compares its checksum. Exit code 2 when none can be used.";
+
+#[derive(Debug, Args)]
+#[command(after_help = CHECKPOINTS_EXAMPLES)]
+pub(crate) struct CheckpointsArgs {
+    /// The job's name
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Folder or object-store URL that was given to run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint_dir: Option<String>,
 }
 
 const BATCH_EXAMPLES: &str = "Examples:

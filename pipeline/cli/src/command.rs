@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod check;
+pub(crate) mod checkpoints;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod produce;

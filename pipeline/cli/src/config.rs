@@ -46,6 +46,9 @@ pub(crate) struct RunConfig {
     pub(crate) parallelism: String,
     pub(crate) memory_limit: String,
     pub(crate) if_exists: String,
+    pub(crate) checkpoint_dir: String,
+    pub(crate) checkpoint_interval: String,
+    pub(crate) guarantee: String,
 }
 
 const DEFAULTS: &str = include_str!("defaults.toml");

@@ -3,6 +3,7 @@
 //! Commands are thin: [`args`] says what may be typed, [`command`] does it, [`wire`] joins the crates.
 
 mod args;
+mod checkpoints;
 mod command;
 mod config;
 mod exit;
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Check(args) => command::check::run(&context, args),
         Command::Explain(args) => command::explain::run(&context, args),
         Command::Produce(args) => command::produce::run(&context, args),
+        Command::Checkpoints(args) => command::checkpoints::run(&context, args),
         Command::Test(args) => command::test::run(&context, args),
         Command::Demo(args) => command::demo::run(&context, args),
     }

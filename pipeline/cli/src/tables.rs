@@ -37,35 +37,8 @@ impl DataDir {
     /// # Errors
     /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
     pub(crate) fn open(written: &str, handle: Handle, stop: &Stop) -> Result<Self> {
-        let (store, prefix) = open_store(written)?;
         let run_id = format!("{:x}-{:x}", SystemClock.now(), std::process::id());
-        let probe = prefix.clone().join("_probe").join(run_id.as_str());
-        let deadline = Instant::now() + start::BUDGET;
-        // Each try waits within the store's client, where the store does not answer.
-        let tried = loop {
-            let tried = handle.block_on(async {
-                store.put(&probe, "writable".into()).await?;
-                store.delete(&probe).await
-            });
-            match tried {
-                Err(error) if is_silent(&error, written) && Instant::now() < deadline && !stop.is_set() => {
-                    tracing::warn!(data_dir = written, "the object store does not answer, trying again");
-                }
-                tried => break tried,
-            }
-        };
-        tried.map_err(|error| {
-            let message = if is_silent(&error, written) {
-                format!("data folder '{written}': the object store does not answer; check AWS_ENDPOINT_URL, the network and the bucket")
-            } else {
-                format!("data folder '{written}' cannot be written; check that it exists, that it is not full and that the process may write there")
-            };
-            Error::unavailable(message).permanent().caused_by(error)
-        })?;
-        if !written.contains("://") {
-            // An empty folder that only our probe needed; anything else in it keeps it.
-            let _kept = std::fs::remove_dir(std::path::Path::new(written).join("_probe"));
-        }
+        let (store, prefix) = open_writable("data folder", written, &run_id, &handle, stop)?;
         Ok(Self { written: written.to_owned(), store, prefix, run_id, handle })
     }
 
@@ -124,6 +97,48 @@ impl DataDir {
         }
         Ok(())
     }
+}
+
+/// Opens a folder or store, and makes sure that it can be written; `what` it is, for messages.
+///
+/// # Errors
+/// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
+pub(crate) fn open_writable(
+    what: &str,
+    written: &str,
+    run_id: &str,
+    handle: &Handle,
+    stop: &Stop,
+) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    let (store, prefix) = open_store(written)?;
+    let probe = prefix.clone().join("_probe").join(run_id);
+    let deadline = Instant::now() + start::BUDGET;
+    // Each try waits within the store's client, where the store does not answer.
+    let tried = loop {
+        let tried = handle.block_on(async {
+            store.put(&probe, "writable".into()).await?;
+            store.delete(&probe).await
+        });
+        match tried {
+            Err(error) if is_silent(&error, written) && Instant::now() < deadline && !stop.is_set() => {
+                tracing::warn!(folder = written, "the object store does not answer, trying again");
+            }
+            tried => break tried,
+        }
+    };
+    tried.map_err(|error| {
+        let message = if is_silent(&error, written) {
+            format!("{what} '{written}': the object store does not answer; check AWS_ENDPOINT_URL, the network and the bucket")
+        } else {
+            format!("{what} '{written}' cannot be written; check that it exists, that it is not full and that the process may write there")
+        };
+        Error::unavailable(message).permanent().caused_by(error)
+    })?;
+    if !written.contains("://") {
+        // An empty folder that only our probe needed; anything else in it keeps it.
+        let _kept = std::fs::remove_dir(std::path::Path::new(written).join("_probe"));
+    }
+    Ok((store, prefix))
 }
 
 /// True for an object store that did not answer, which may pass.

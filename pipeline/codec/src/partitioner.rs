@@ -17,6 +17,15 @@ impl Partitioner {
     /// All that are known.
     pub const ALL: [Self; 3] = [Self::Murmur2, Self::Crc32, Self::Fnv1a];
 
+    /// Its name in text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Murmur2 => "murmur2",
+            Self::Crc32 => "crc32",
+            Self::Fnv1a => "fnv1a",
+        }
+    }
+
     /// The partition, of `partitions`, that a record with `key` goes to.
     pub fn partition(self, key: &[u8], partitions: u32) -> u32 {
         let hash = match self {

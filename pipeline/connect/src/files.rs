@@ -1,8 +1,9 @@
 //! Tables as Parquet files, in a local folder or on an object store.
 //!
 //! Delivery guarantee: a row is in exactly one file of one instance; a file is complete when it is visible and never
-//! changes. After a crash the rows since the caller's last checkpoint come again, in files of another `run_id`
-//! (the commit protocol above decides which files count). A retryable error leaves the sink usable and loses no row.
+//! changes. With checkpoints (`Naming::Epochs`) files wait below `_staging` until their epoch is decided; without, they are
+//! visible once written, and a crash may repeat rows in files of another run. A retryable error leaves the sink usable and
+//! loses no row.
 //!
 //! | option | meaning |
 //! |---|---|
@@ -22,11 +23,13 @@
 mod config;
 mod folder;
 mod open_files;
+mod put;
 mod sink;
+mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ParquetConfig, check_table, check_target};
+pub use config::{Naming, ParquetConfig, check_table, check_target};
 pub use sink::ParquetSink;
 pub use store::{holds_rows, is_visible, open_store, remove_table, table_path};

@@ -18,5 +18,5 @@ pub mod source;
 pub use files::{ParquetConfig, ParquetSink};
 pub use kafka::{KafkaClient, KafkaProducer, KafkaSink, KafkaSource};
 pub use memory::{MemorySink, MemorySource};
-pub use sink::{Published, Sink, SinkRows};
+pub use sink::{Published, Publisher, Sink, SinkRows};
 pub use source::{Source, SourceEvent};

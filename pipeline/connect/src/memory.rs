@@ -3,13 +3,13 @@
 //! Delivery guarantee: exactly what the script says, once; rows are visible when they are flushed or due (at once).
 //! There are no options.
 
-use crate::sink::{Published, Sink, SinkRows};
+use crate::sink::{Published, Publisher, Sink, SinkRows};
 use crate::source::{Source, SourceEvent};
 use arrow::array::RecordBatch;
 use citystream_codec::{Record, Records};
-use citystream_model::Result;
 use citystream_model::position::{Offset, Partition, Positions, StartFrom};
 use citystream_model::time::Micros;
+use citystream_model::{Result, StagedFile};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct MemorySource {
     // === STATES ===
     script: VecDeque<SourceEvent>,
     partitions: BTreeSet<Partition>,
+    /// Next offset of partitions that events were given of.
+    given: BTreeMap<Partition, Offset>,
     paused: BTreeSet<Partition>,
 }
 
@@ -104,6 +106,23 @@ impl MemorySource {
         self.script.is_empty()
     }
 
+    /// Notes that an event is given.
+    fn note(&mut self, event: &SourceEvent) {
+        let (partition, next) = match event {
+            SourceEvent::Records { partition, records } => {
+                (*partition, records.last().map_or(0, |last| last.offset + 1))
+            }
+            SourceEvent::AtEnd { partition, offset } => (*partition, *offset),
+            SourceEvent::Added { partition } => {
+                self.partitions.insert(*partition);
+                return;
+            }
+            SourceEvent::Unavailable { .. } | SourceEvent::Recovered => return,
+        };
+        let known = self.given.entry(partition).or_insert(next);
+        *known = next.max(*known);
+    }
+
     fn is_paused(&self, event: &SourceEvent) -> bool {
         match event {
             SourceEvent::Records { partition, .. } | SourceEvent::AtEnd { partition, .. } => {
@@ -131,6 +150,12 @@ impl Source for MemorySource {
             .collect()
     }
 
+    fn positions(&self) -> BTreeMap<Partition, Offset> {
+        let mut positions = self.start_offsets();
+        positions.extend(self.given.iter().filter(|(partition, _)| self.partitions.contains(partition)));
+        positions
+    }
+
     fn poll(&mut self, max_records: usize, _wait: Duration) -> Result<Vec<SourceEvent>> {
         let mut found = Vec::new();
         let mut held = VecDeque::new();
@@ -148,14 +173,13 @@ impl Source for MemorySource {
                 if records.len() > left {
                     let rest = records.split_off(left);
                     held.push_back(SourceEvent::Records { partition: *partition, records: rest });
+                    self.note(&event);
                     found.push(event);
                     break;
                 }
                 left -= records.len();
             }
-            if let SourceEvent::Added { partition } = event {
-                self.partitions.insert(partition);
-            }
+            self.note(&event);
             found.push(event);
         }
         held.append(&mut self.script);
@@ -235,5 +259,16 @@ impl Sink for MemorySink {
 
     fn buffered_bytes(&self) -> usize {
         0
+    }
+    fn is_due(&self, _now: Micros) -> bool {
+        false
+    }
+
+    fn stage(&mut self) -> Result<Vec<StagedFile>> {
+        Ok(Vec::new())
+    }
+
+    fn publisher(&self) -> Option<Arc<dyn Publisher>> {
+        None
     }
 }

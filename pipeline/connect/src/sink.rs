@@ -1,8 +1,10 @@
 //! Where rows leave: the sink trait and its laws.
 
 use arrow::array::RecordBatch;
-use citystream_model::Result;
 use citystream_model::time::Micros;
+use citystream_model::{Result, StagedFile};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Rows on their way out.
 #[derive(Debug, Clone)]
@@ -34,6 +36,9 @@ pub struct Published {
 /// memory is bounded, so `write` may publish or wait. After an error the sink is not used again, unless it says that
 /// a retryable error leaves it usable (`write` has not taken the rows then).
 /// [`Sink::flush`] twice publishes nothing twice; every published row is reported once, by `publish_due` or `flush`.
+///
+/// A sink with a [`Publisher`] serves jobs with checkpoints: it publishes nothing itself. Rows go into files that wait for
+/// their epoch, which [`Sink::stage`] ends.
 pub trait Sink: Send {
     /// True when [`SinkRows::ids`] has to be filled.
     fn wants_ids(&self) -> bool;
@@ -58,4 +63,44 @@ pub trait Sink: Send {
 
     /// Bytes in memory that are not published yet.
     fn buffered_bytes(&self) -> usize;
+
+    /// True when a row has waited for as long as the job's freshness allows: an epoch is due.
+    fn is_due(&self, now: Micros) -> bool;
+
+    /// Ends an epoch: all rows written so far are durable when it returns, in files that nobody sees yet, unless the sink
+    /// has no publisher: then they are published. Files of one epoch are given once.
+    ///
+    /// # Errors
+    /// A row could not be written; the files are given by the next call then, if the error is retryable.
+    fn stage(&mut self) -> Result<Vec<StagedFile>>;
+
+    /// What publishes the files that it stages; `None` for a sink that cannot tell the two apart.
+    fn publisher(&self) -> Option<Arc<dyn Publisher>>;
+}
+
+/// Publishes the files of one sink once their epoch is decided.
+///
+/// Laws: what it is asked twice it does once, and another process may have been asked before; a file that is visible is
+/// complete; all files of a call are visible when it returns.
+pub trait Publisher: Send + Sync {
+    /// The sink as written, such as `parquet:congestion`: files of other sinks are not its business.
+    fn sink(&self) -> &str;
+
+    /// Publishes `files`, all of this sink, which `epoch` staged.
+    ///
+    /// # Errors
+    /// The store cannot be used; permanent when a file is neither staged nor published.
+    fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>>;
+
+    /// Removes files of the job that wait for an epoch that will never be: all but `keep`.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    fn discard(&self, keep: &[StagedFile]) -> Result<()>;
+
+    /// Takes back what `epochs` have published: their checkpoints are damaged, and their rows come again.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    fn take_back(&self, epochs: Range<u64>) -> Result<()>;
 }

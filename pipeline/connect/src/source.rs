@@ -58,6 +58,9 @@ pub trait Source: Send {
     /// The offset that each partition started at.
     fn start_offsets(&self) -> BTreeMap<Partition, Offset>;
 
+    /// The next offset of each partition: behind everything that [`Source::poll`] gave, control records too.
+    fn positions(&self) -> BTreeMap<Partition, Offset>;
+
     /// What is there now, with at most `max_records` records; waits at most `wait` when there is nothing.
     ///
     /// # Errors

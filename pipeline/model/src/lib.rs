@@ -13,9 +13,11 @@ pub mod error;
 pub mod job;
 pub mod nearest;
 pub mod position;
+pub mod staged;
 pub mod stream;
 pub mod table;
 pub mod time;
 
 pub use diagnostic::Diagnostic;
 pub use error::{Error, ErrorKind, Result};
+pub use staged::StagedFile;

@@ -35,6 +35,15 @@ pub struct Lane {
     newest_row: Option<(Micros, Micros)>,
 }
 
+/// What the gate of a partition knows of the rows before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Largest event time, raised by heartbeats (`M`).
+    pub newest: Option<Micros>,
+    /// Time of the newest row, and how far it lay behind its record time.
+    pub newest_row: Option<(Micros, Micros)>,
+}
+
 /// The gate's verdict over a run of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -67,6 +76,26 @@ impl Gate {
         self.lanes.entry(partition).or_insert_with(|| Lane::new(self.allowance))
     }
 
+    /// What it knows of each partition.
+    pub fn progress(&self) -> impl Iterator<Item = (Partition, Progress)> + '_ {
+        let of = |lane: &Lane| Progress { newest: lane.newest, newest_row: lane.newest_row };
+        self.lanes.iter().map(move |(partition, lane)| (*partition, of(lane)))
+    }
+
+    /// Goes on with what was known of `partition`.
+    pub fn restore(&mut self, partition: Partition, Progress { newest, newest_row }: Progress) {
+        let lane = self.lane(partition);
+        (lane.newest, lane.newest_row) = (newest, newest_row);
+    }
+
+    /// Lets no row pass below `watermark` from now on, as if each partition had got a heartbeat.
+    pub fn raise(&mut self, watermark: Watermark) {
+        for lane in self.lanes.values_mut() {
+            let raised = watermark.0.saturating_add(self.allowance);
+            lane.newest = Some(lane.newest.map_or(raised, |newest| newest.max(raised)));
+        }
+    }
+
     /// The gates of all partitions.
     pub fn lanes(&mut self) -> impl Iterator<Item = (Partition, &mut Lane)> {
         self.lanes.iter_mut().map(|(partition, lane)| (*partition, lane))
@@ -76,8 +105,15 @@ impl Gate {
     ///
     /// Its rows must not come behind a watermark that has been given, so it starts with the watermark as its own.
     pub fn add(&mut self, partition: Partition, watermark: Watermark) {
+        if !self.lanes.contains_key(&partition) {
+            self.start_at(partition, watermark);
+        }
+    }
+
+    /// As [`Self::add`], for a partition that came into being before the first row was read.
+    pub fn start_at(&mut self, partition: Partition, watermark: Watermark) {
         let newest = (watermark != Watermark::NONE).then(|| watermark.0.saturating_add(self.allowance));
-        self.lanes.entry(partition).or_insert(Lane { newest, ..Lane::new(self.allowance) });
+        self.lanes.insert(partition, Lane { newest, ..Lane::new(self.allowance) });
     }
 
     /// As [`Lane::judge`], for rows of `partition`.

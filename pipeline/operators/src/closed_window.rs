@@ -17,7 +17,7 @@ use crate::memory::batch_bytes;
 use crate::operator::{OpenWindows, Operator, Parts};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use citystream_model::time::Watermark;
+use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use citystream_state::run::{Run, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,6 +166,10 @@ impl Operator for ClosedWindow {
 
     fn open_windows(&self, windows: &mut OpenWindows) {
         windows.add_ends(self.open.iter().flat_map(BTreeMap::keys).copied());
+    }
+
+    fn last_end(&self) -> Option<Micros> {
+        self.open.iter().filter_map(|windows| windows.keys().next_back()).max().copied()
     }
 }
 

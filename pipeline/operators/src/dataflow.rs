@@ -214,6 +214,16 @@ impl Dataflow {
         Ok(fresh)
     }
 
+    /// Goes on without any state of a job that knew `watermark`: which rows stood together until then does not matter.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn resume_empty(plan: StreamPlan, streams: usize, shards: usize, watermark: Watermark) -> Result<Self> {
+        let mut fresh = Self::build(plan, streams, shards)?;
+        fresh.restore(Vec::new(), watermark, true)?;
+        Ok(fresh)
+    }
+
     /// A dataflow that leaves no exchange out.
     fn with_exchanges(
         plan: StreamPlan,
@@ -290,6 +300,11 @@ impl Dataflow {
         let mut windows = OpenWindows::default();
         self.operators().for_each(|(_, operator)| operator.open_windows(&mut windows));
         windows.ends().split_off(&self.watermark.0.saturating_add(1))
+    }
+
+    /// The watermark by which all that operators hold has come out; what comes out may open later windows.
+    pub fn last_end(&self) -> Option<Micros> {
+        self.operators().filter_map(|(_, operator)| operator.last_end()).max()
     }
 
     fn operators(&self) -> impl Iterator<Item = (usize, &dyn Operator)> {

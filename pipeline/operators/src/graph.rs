@@ -8,7 +8,7 @@ use crate::plan::{FragmentPlan, Keeps, NodeKind, StreamPlan};
 use crate::session::Session;
 use crate::session_pane::SessionPane;
 use arrow::record_batch::RecordBatch;
-use citystream_model::time::Watermark;
+use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use citystream_state::run::{Run, Snapshot};
 use std::sync::Arc;
@@ -188,4 +188,8 @@ impl Operator for Stateless {
     }
 
     fn open_windows(&self, _: &mut OpenWindows) {}
+
+    fn last_end(&self) -> Option<Micros> {
+        None
+    }
 }

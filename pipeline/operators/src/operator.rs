@@ -43,6 +43,9 @@ pub trait Operator: Send {
 
     /// Adds the windows that hold rows and have not closed.
     fn open_windows(&self, windows: &mut OpenWindows);
+
+    /// The watermark by which all that it holds has come out; `None` when it holds nothing.
+    fn last_end(&self) -> Option<Micros>;
 }
 
 /// After so many checkpoints with what came since the last one, an operator gives its whole state: reading it back costs no

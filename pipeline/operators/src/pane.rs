@@ -334,6 +334,13 @@ impl Operator for Pane {
         let open = all.map(|window| window.end).take_while(|end| *end <= overlap.last_end(*last));
         windows.add_ends(open.take(MOST_WINDOWS));
     }
+
+    fn last_end(&self) -> Option<Micros> {
+        let newest = self.open.keys().next_back().copied();
+        let Some(overlap) = self.overlap else { return newest };
+        let starts = self.ring.starts().chain(newest.map(|closes_at| closes_at - overlap.pane()));
+        starts.max().map(|start| overlap.last_end(start))
+    }
 }
 
 /// Puts small batches together: what follows costs as much for a row as for a thousand.

@@ -295,6 +295,10 @@ impl Operator for Session {
     fn open_windows(&self, windows: &mut OpenWindows) {
         windows.add_sessions(self.ends.len());
     }
+
+    fn last_end(&self) -> Option<Micros> {
+        self.ends.last().map(|(end, _, _)| *end)
+    }
 }
 
 /// Bytes of one end with its session, and of one key with its sessions, within a few.

@@ -298,6 +298,12 @@ impl Operator for SessionPane {
         let open: usize = self.open.values().map(|pane| pane.spans.len()).sum();
         windows.add_sessions(open + self.complete.as_ref().map_or(0, Complete::open));
     }
+
+    fn last_end(&self) -> Option<Micros> {
+        let open = self.open.values().flat_map(|pane| pane.spans.iter()).map(|(_, _, last)| last);
+        let complete = self.complete.iter().flat_map(Complete::still_open).map(|session| session.last);
+        open.chain(complete).max().map(|last| last.saturating_add(self.gap))
+    }
 }
 
 // === impl Open ===

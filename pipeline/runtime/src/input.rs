@@ -11,7 +11,8 @@ use citystream_model::position::{Offset, Partition};
 use citystream_model::stream::{HEADERS, KEY, Stream, TIMESTAMP, timestamp_type};
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
-use citystream_operators::admit::{Gate, Heartbeat, Lane, Verdict};
+use citystream_operators::admit::{Gate, Heartbeat, Lane, Progress, Verdict};
+use citystream_state::manifest::{PartitionProgress, StreamProgress};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,6 +143,35 @@ impl Input {
             records.truncate_at(end);
         }
         self.taken = (self.taken.0 + records.len(), self.taken.1 + records.byte_len() as u64);
+    }
+
+    /// How far it was read: all of it has been given to the operators, or kept as late or rejected.
+    pub fn progress(&self) -> StreamProgress {
+        let (positions, starts) = (self.source.positions(), self.source.start_offsets());
+        let offset = |partition: Partition| {
+            let start = starts.get(&partition).copied().unwrap_or(0);
+            let next = positions.get(&partition).copied().unwrap_or(start);
+            // What lies behind the end of this run was taken off.
+            let end = self.until.as_ref().map_or(next, |until| until.get(&partition).copied().unwrap_or(start));
+            next.min(end).max(start)
+        };
+        let partitions = self.gate.progress().map(|(partition, Progress { newest, newest_row })| {
+            (partition, PartitionProgress { offset: offset(partition), newest, newest_row })
+        });
+        let key_rules = self.claim.as_ref().map(KeyClaim::rules);
+        StreamProgress { stream: self.stream.name.clone(), partitions: partitions.collect(), key_rules }
+    }
+
+    /// Goes on from `known`, when the job knew `watermark`. Partitions that came into being since start there.
+    pub fn restore(&mut self, known: &StreamProgress, watermark: Watermark) {
+        for partition in self.source.partitions() {
+            match known.partitions.get(&partition) {
+                Some(PartitionProgress { newest, newest_row, .. }) => {
+                    self.gate.restore(partition, Progress { newest: *newest, newest_row: *newest_row });
+                }
+                None => self.gate.start_at(partition, watermark),
+            }
+        }
     }
 
     /// What reads records that were taken, and the gate of each partition: several may be read at once.

@@ -1,5 +1,6 @@
 //! One job: the loop that reads, decodes, admits, computes and writes.
 
+use crate::checkpoint::Checkpoints;
 use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::output::{Output, Retries};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use work::Polled;
 
+mod commit;
 mod report;
 mod work;
 
@@ -60,6 +62,8 @@ pub struct Job {
     pub paused: BTreeSet<(usize, Partition)>,
     /// When lag and buffers were last looked at.
     pub reported_at: Micros,
+    /// Its checkpoints, if it makes any.
+    pub checkpoints: Option<Checkpoints>,
     // METRICS
     /// Counters of the process.
     pub metrics: Metrics,
@@ -79,20 +83,62 @@ impl Job {
     pub fn run(mut self) -> Result<()> {
         self.status.update(|status| status.state = State::Running);
         let mut busy = true;
-        while !self.stop.is_set() && !self.inputs.iter().all(Input::is_finished) {
-            busy = self.round(busy)?;
-            let now = self.clock.now();
-            if now - self.reported_at >= REPORT_EVERY {
-                self.report(now)?;
-            }
-            self.publish(false, now)?;
+        while !self.has_ended() {
+            busy = self.step(busy)?;
         }
-        if self.inputs.iter().all(Input::is_finished) {
-            self.advance(Watermark::END)?;
-        }
+        self.finish()
+    }
+
+    /// True when it was asked to stop, or has read all that it is to read.
+    pub fn has_ended(&self) -> bool {
+        self.stop.is_set() || self.is_finished()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.inputs.iter().all(Input::is_finished)
+    }
+
+    /// One turn of the loop; true when there were records. `busy` says so of the turn before.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn step(&mut self, busy: bool) -> Result<bool> {
+        let busy = self.round(busy)?;
         let now = self.clock.now();
-        self.publish(true, now)?;
-        self.report(now)
+        if now - self.reported_at >= REPORT_EVERY {
+            self.report(now)?;
+        }
+        self.publish(false, now)?;
+        self.commit_if_due(now)?;
+        Ok(busy)
+    }
+
+    /// Publishes all that is final, and says where a later run goes on.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn finish(mut self) -> Result<()> {
+        if self.is_finished() {
+            self.close_windows()?;
+        }
+        self.publish(true, self.clock.now())?;
+        self.commit_all()?;
+        self.report(self.clock.now())
+    }
+
+    /// Closes all windows: nothing comes behind the end of the input. A later run goes on behind the largest end of a window,
+    /// as if every partition had got a heartbeat there.
+    fn close_windows(&mut self) -> Result<()> {
+        // What comes out of some windows may open later ones.
+        while let Some(end) = self.dataflow.last_end().filter(|end| *end > self.dataflow.watermark().0) {
+            self.advance(Watermark(end))?;
+        }
+        let end = self.dataflow.watermark();
+        self.advance(Watermark::END)?;
+        if end != Watermark::NONE && end != Watermark::END {
+            self.inputs.iter_mut().for_each(|input| input.gate.raise(end));
+        }
+        Ok(())
     }
 
     /// Takes what all sources have; true when there was something.
@@ -254,15 +300,20 @@ impl Job {
             return Ok(());
         }
         self.observe("sink", started);
-        for published in &own {
+        self.count(&own, &side);
+        Ok(())
+    }
+
+    /// Counts what was published: results, and late rows and rejects.
+    fn count(&self, own: &[Published], side: &[Published]) {
+        for published in own {
             self.metrics.sink_rows.with_label_values(&[&self.spec.name]).inc_by(published.rows);
             self.metrics.sink_bytes.with_label_values(&[&self.spec.name]).inc_by(published.bytes);
         }
-        for Published { sink, path, rows, bytes } in own.iter().chain(&side) {
+        for Published { sink, path, rows, bytes } in own.iter().chain(side) {
             tracing::debug!(job = self.spec.name, sink, path, rows, bytes, "published");
         }
-        self.status.update(|status| own.iter().chain(&side).for_each(|published| status.add(published)));
-        Ok(())
+        self.status.update(|status| own.iter().chain(side).for_each(|published| status.add(published)));
     }
 
     fn observe(&self, stage: &str, started: Instant) {

@@ -58,6 +58,18 @@ impl KeyClaim {
         self.rules.iter().copied().filter(stand).collect()
     }
 
+    /// Names of the rules that are left.
+    pub fn rules(&self) -> Vec<String> {
+        self.rules.iter().map(|rule| rule.name().to_owned()).collect()
+    }
+
+    /// What is left of the claim where an earlier run had only the rules called `names` left.
+    #[must_use]
+    pub fn restored(mut self, names: &[String]) -> Self {
+        self.rules.retain(|rule| names.iter().any(|name| name == rule.name()));
+        self
+    }
+
     /// Keeps the rules that are among `explaining`; false when none is left.
     pub fn narrow(&mut self, explaining: &[Partitioner]) -> bool {
         self.rules.retain(|rule| explaining.contains(rule));

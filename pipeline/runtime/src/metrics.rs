@@ -35,6 +35,14 @@ pub struct Metrics {
     pub open_windows: IntGaugeVec,
     /// Bytes of operator state and sink buffers, by job.
     pub state_bytes: IntGaugeVec,
+    /// Seconds from the seal of an epoch until what it staged is visible, by job.
+    pub checkpoint_seconds: HistogramVec,
+    /// Bytes of the newest checkpoint that no earlier one has, by job.
+    pub checkpoint_bytes: IntGaugeVec,
+    /// Seconds since the newest checkpoint, by job.
+    pub checkpoint_age: GaugeVec,
+    /// Seconds that finding and restoring the newest checkpoint took at the start, by job.
+    pub recovery_seconds: GaugeVec,
     /// Seconds per batch, by job and stage.
     pub stage_seconds: HistogramVec,
     /// Seconds that a watermark's closing of windows took, by job.
@@ -70,13 +78,12 @@ impl Metrics {
             let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?;
             registry.register(Box::new(family.clone())).map(|()| family)
         };
+        let number = |name: &str, help: &str, labels: &[&str]| {
+            let family = GaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone())).map(|()| family)
+        };
         let stream = &["job", "stream"];
         let partition = &["job", "stream", "partition"];
-        let delay = GaugeVec::new(
-            Opts::new("citystream_watermark_delay_seconds", "Wall clock less watermark; 0 before the first row."),
-            partition,
-        )?;
-        registry.register(Box::new(delay.clone()))?;
         let build = gauge("citystream_build_info", "Always 1; the version of the binary is the label.", &["version"])?;
         build.with_label_values(&[version]).set(1);
         Ok(Self {
@@ -110,11 +117,35 @@ impl Metrics {
                 "Records between the job's position and the end of the partition.",
                 partition,
             )?,
-            watermark_delay: delay,
+            watermark_delay: number(
+                "citystream_watermark_delay_seconds",
+                "Wall clock less watermark; 0 before the first row.",
+                partition,
+            )?,
             open_windows: gauge("citystream_open_windows", "Windows that hold rows and have not closed.", &["job"])?,
             state_bytes: gauge(
                 "citystream_state_bytes",
                 "Bytes of operator state and of unpublished output.",
+                &["job"],
+            )?,
+            checkpoint_seconds: seconds(
+                "citystream_checkpoint_seconds",
+                "Time from the seal of an epoch until what it staged is visible.",
+                &["job"],
+            )?,
+            checkpoint_bytes: gauge(
+                "citystream_checkpoint_bytes",
+                "Bytes of the newest checkpoint that no earlier one has.",
+                &["job"],
+            )?,
+            checkpoint_age: number(
+                "citystream_checkpoint_age_seconds",
+                "Time since the newest checkpoint; 0 for a job without checkpoints.",
+                &["job"],
+            )?,
+            recovery_seconds: number(
+                "citystream_recovery_seconds",
+                "Time to find and restore the newest checkpoint at the start.",
                 &["job"],
             )?,
             stage_seconds: seconds(
@@ -136,10 +167,15 @@ impl Metrics {
         for family in [&self.expression_errors, &self.sink_rows, &self.sink_bytes] {
             family.with_label_values(&[job]);
         }
-        for family in [&self.open_windows, &self.state_bytes] {
+        for family in [&self.open_windows, &self.state_bytes, &self.checkpoint_bytes] {
             family.with_label_values(&[job]);
         }
-        self.window_close_seconds.with_label_values(&[job]);
+        for family in [&self.checkpoint_age, &self.recovery_seconds] {
+            family.with_label_values(&[job]);
+        }
+        for family in [&self.window_close_seconds, &self.checkpoint_seconds] {
+            family.with_label_values(&[job]);
+        }
         for stage in STAGES {
             self.stage_seconds.with_label_values(&[job, stage]);
         }

@@ -67,6 +67,31 @@ impl CheckedJob {
     }
 }
 
+impl CheckedJob {
+    /// What a state of the job depends on, part by part: where two of these differ, it means something else.
+    pub fn depends_on(&self) -> BTreeMap<String, String> {
+        let names: Vec<&str> = self.plan.nodes.iter().map(|node| node.name.as_str()).collect();
+        let query = format!("{}\n{}", self.optimized.display_indent(), names.join("\n"));
+        let sinks: Vec<String> = self.spec.sinks.iter().map(ToString::to_string).collect();
+        let parts = [
+            ("query".to_owned(), query),
+            ("lateness".to_owned(), format!("{:?}", self.spec.lateness)),
+            ("set of sinks".to_owned(), sinks.join(", ")),
+        ];
+        parts.into_iter().chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
+    }
+}
+
+/// What a state depends on of a stream's declaration.
+fn depends_on(stream: &Stream) -> (String, String) {
+    let Stream { name, topic, columns, format, time_column, time_format, time_zone, time_fold, .. } = stream;
+    let text = format!(
+        "{topic} {columns:?} {format:?} {time_column} {time_format:?} {time_zone:?} {time_fold:?} {:?} {:?}",
+        stream.out_of_order, stream.key
+    );
+    (format!("declaration of stream '{name}'"), text)
+}
+
 /// True when a sink wants to know where a row came from.
 fn wants_origin(spec: &JobSpec) -> bool {
     spec.sinks.iter().any(|sink| sink.scheme == "kafka")

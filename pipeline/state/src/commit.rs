@@ -13,7 +13,7 @@
 //! - A manifest's files are moved after it was created, and before the next one is. Whoever finds it moves them again:
 //!   that changes nothing the second time.
 
-use crate::manifest::Manifest;
+use crate::manifest::{Duties, Manifest};
 use std::collections::BTreeSet;
 
 /// What creating a manifest came to.
@@ -60,15 +60,25 @@ pub fn verdict(ours: &Manifest, created: &Created) -> Verdict {
     Verdict::Fenced { generation: theirs.generation, writer: theirs.writer.clone() }
 }
 
-/// The claim of `writer` on the job that `newest` is the newest epoch of: the same state, positions and files to move.
+/// The claim of `writer` on the job whose newest epoch is `newest`, to go on from `base`: the same state, positions and files
+/// to publish. Epochs between the two are damaged: what they have published is taken back.
 #[must_use]
-pub fn claim(newest: &Manifest, writer: &str, release: &str) -> Manifest {
+pub fn claim(base: &Manifest, newest: u64, writer: &str, release: &str) -> Manifest {
+    let damaged = newest - base.epoch.min(newest);
+    let pending = base.first.take_back.clone();
+    let take_back = match (damaged, pending) {
+        (0, pending) => pending,
+        (_, None) => Some(base.epoch + 1..newest + 1),
+        (_, Some(pending)) => Some(pending.start..newest + 1),
+    };
     Manifest {
-        generation: newest.generation + 1,
-        epoch: newest.epoch + 1,
+        // Each of the damaged ones may have been a claim.
+        generation: base.generation + damaged + 1,
+        epoch: newest + 1,
         writer: writer.to_owned(),
         release: release.to_owned(),
-        ..newest.clone()
+        first: Duties { take_back, ..base.first.clone() },
+        ..base.clone()
     }
 }
 
@@ -116,12 +126,25 @@ mod tests {
     #[test]
     fn a_claim_keeps_all_but_who_and_when() {
         let newest = of(17, 1, "a");
-        let claim = claim(&newest, "b", "0.2.0");
+        let newest = Manifest { first: Duties::default(), ..newest };
+        let claimed = claim(&newest, 17, "b", "0.2.0");
+        let claim = &claimed;
         assert_eq!((claim.epoch, claim.generation, claim.writer.as_str()), (18, 2, "b"));
         assert_eq!(
             (&claim.staged, &claim.streams, claim.watermark),
             (&newest.staged, &newest.streams, newest.watermark)
         );
+        assert_eq!(claim.first, Duties::default());
+    }
+
+    #[test]
+    fn what_damaged_epochs_published_is_taken_back() {
+        let base = Manifest { first: Duties::default(), ..of(17, 3, "a") };
+        let first = claim(&base, 19, "b", "0.2.0");
+        assert_eq!((first.epoch, first.generation, first.first.take_back.clone()), (20, 6, Some(18..20)));
+        // Killed before it was done, and started again; then the claim's successor is damaged too.
+        assert_eq!(claim(&first, 20, "c", "0.2.0").first.take_back, Some(18..20));
+        assert_eq!(claim(&first, 21, "c", "0.2.0").first.take_back, Some(18..22));
     }
 
     #[test]

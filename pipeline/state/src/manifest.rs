@@ -7,9 +7,10 @@
 
 use crate::segment::RunRef;
 use citystream_model::time::Micros;
-use citystream_model::{Error, Result};
+use citystream_model::{Error, Result, StagedFile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Version of the format that this release writes. It reads this one and all before it.
 pub const VERSION: u32 = 1;
@@ -32,8 +33,8 @@ pub struct Manifest {
     pub epoch: u64,
     /// Release that wrote it.
     pub release: String,
-    /// What the job's plan and its streams look like; a state fits no other plan.
-    pub plan: String,
+    /// What the state depends on, part by part (query, streams, ...), each as a short hash: it fits no other plan.
+    pub plan: BTreeMap<String, String>,
     /// How the job's work was laid out over shards.
     pub layout: String,
     /// The job's watermark, microseconds; `None` before the first row.
@@ -42,8 +43,22 @@ pub struct Manifest {
     pub streams: Vec<StreamProgress>,
     /// The state.
     pub runs: Vec<RunRef>,
-    /// Files that this epoch publishes: they are complete, and only have to be moved.
+    /// The epoch that staged the files: this one, or the one that a claim goes on from.
+    pub staged_in: u64,
+    /// Files that it publishes: they are complete, and only have to be published.
     pub staged: Vec<StagedFile>,
+    /// What whoever goes on from it does before anything else.
+    pub first: Duties,
+}
+
+/// What is to be done once before a job goes on; doing it again does no harm.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Duties {
+    /// The tables of the job are emptied: it is new, and was asked to replace them.
+    pub clear: bool,
+    /// What these epochs have published is taken back: their checkpoints are damaged, and their rows come again.
+    pub take_back: Option<Range<u64>>,
 }
 
 /// How far a stream was read.
@@ -54,6 +69,8 @@ pub struct StreamProgress {
     pub stream: String,
     /// By partition.
     pub partitions: BTreeMap<i32, PartitionProgress>,
+    /// Rules that explain where all rows stand, by the stream's key; `None` where nobody asked.
+    pub key_rules: Option<Vec<String>>,
 }
 
 /// How far a partition was read, and what its gate knows.
@@ -66,22 +83,6 @@ pub struct PartitionProgress {
     pub newest: Option<Micros>,
     /// Time of the newest row, and how far it lay behind its record time, microseconds.
     pub newest_row: Option<(Micros, Micros)>,
-}
-
-/// A file to be published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StagedFile {
-    /// The sink as written, such as `parquet:congestion`.
-    pub sink: String,
-    /// File as it is, below the table's folder.
-    pub from: String,
-    /// File as it will be, below the table's folder.
-    pub to: String,
-    /// Number of rows.
-    pub rows: u64,
-    /// Number of bytes.
-    pub bytes: u64,
 }
 
 // === impl Manifest ===
@@ -149,21 +150,25 @@ pub(crate) mod tests {
             writer: "w1".to_owned(),
             epoch: 17,
             release: "0.1.0".to_owned(),
-            plan: "ab12".to_owned(),
+            plan: [("query".to_owned(), "ab12".to_owned())].into(),
             layout: "2 shards".to_owned(),
             watermark: Some(1_774_760_400_000_000),
             streams: vec![StreamProgress {
                 stream: "loops".to_owned(),
                 partitions: [(0, progress), (1, empty)].into(),
+                key_rules: Some(vec!["murmur2".to_owned()]),
             }],
             runs: Vec::new(),
+            staged_in: 16,
             staged: vec![StagedFile {
                 sink: "parquet:corridor_flow".to_owned(),
                 from: "_staging/17-w1-0.parquet".to_owned(),
                 to: "day=2026-03-29/part-5f3a-17-0.parquet".to_owned(),
                 rows: 12,
                 bytes: 3_400,
+                entry: None,
             }],
+            first: Duties { clear: true, take_back: Some(14..16) },
         }
     }
 

@@ -145,6 +145,28 @@ impl CheckpointStore {
         }
     }
 
+    /// The newest manifest behind `ours`, if another instance has created one.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn successor(&self, ours: &Manifest) -> Result<Option<Manifest>> {
+        match self.find(ours.epoch + 1).await {
+            // Ours is there for as long as it is one of the newest.
+            Ok(None) if self.exists(&manifest_name(ours.epoch)).await? => Ok(None),
+            Ok(Some(next)) => Ok(Some(next)),
+            Ok(None) => Ok(self.newest(1).await?.manifests.pop().filter(|newest| newest.epoch > ours.epoch)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool> {
+        match self.store.head(&self.path(name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failure("read", name, error)),
+        }
+    }
+
     /// Puts a segment.
     ///
     /// # Errors

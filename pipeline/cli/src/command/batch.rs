@@ -124,12 +124,12 @@ fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir, stop: &Stop, status
     let output = Output::new(&spec.name, plan.output.clone(), false)?;
     let sinks = targets(&spec)
         .iter()
-        .map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone()))
+        .map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone(), &data.naming()))
         .collect::<Result<Vec<_>>>()?;
     let dataflow = Dataflow::build(plan, streams.len(), 1)?;
     let mut run = Run { dataflow, output, sinks, status, now: SystemClock.now() };
     for (at, stream) in streams.iter().enumerate() {
-        let mut rejects = data.rejects(&spec, stream)?;
+        let mut rejects = data.rejects(&spec, stream, &data.naming())?;
         for file in inputs.get(&stream.name).into_iter().flatten() {
             decode_file(stream, file, run.now, &mut |decoded| {
                 if stop.is_set() {

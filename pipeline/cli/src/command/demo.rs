@@ -74,6 +74,7 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
         memory_limit: memory::limit(&context.config.run.memory_limit)? / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),
+        checkpoints: None,
     };
     let outcome = if args.once {
         once(context, jobs, &shared, &client, &samples, &schemas, &files)

@@ -1,6 +1,7 @@
 //! `citystream run`: jobs over Kafka, until they are caught up or asked to stop.
 
 use crate::args::RunArgs;
+use crate::checkpoints::{self, CheckpointDir};
 use crate::command::Context;
 use crate::config::{brokers, required};
 use crate::exit::{Failure, Outcome, number};
@@ -37,8 +38,26 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let if_exists = if_exists(args.if_exists, &config.if_exists)?;
     let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;
     let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
+    let checkpoints = match text(args.checkpoint_dir, &config.checkpoint_dir) {
+        None => None,
+        Some(folder) => {
+            let interval = args.checkpoint_interval.as_deref().unwrap_or(&config.checkpoint_interval);
+            let (handle, run_id) = (context.handle().clone(), data.run_id.as_str());
+            Some(CheckpointDir::open(&folder, interval, run_id, handle, &context.stop)?)
+        }
+    };
+    let guarantee = checkpoints::guarantee(args.guarantee, &config.guarantee)?;
     for job in &jobs {
-        data.check_empty(&job.spec, &job.streams, if_exists)?;
+        let goes_on = match &checkpoints {
+            None => false,
+            Some(folder) => {
+                checkpoints::check_guarantee(job, guarantee)?;
+                folder.of(job, &data.run_id).check()?
+            }
+        };
+        if !goes_on {
+            data.check_empty(&job.spec, &job.streams, if_exists)?;
+        }
     }
     let parallelism = parallelism::of(args.parallelism, &context.config.run.parallelism)?;
     let shared = Shared {
@@ -53,6 +72,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
         memory_limit: limit / jobs.len().max(1) as u64,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
         stop: context.stop.clone(),
+        checkpoints,
     };
     let reports = run_jobs(context, jobs, &shared, metrics_addr)?;
     report::print(&reports.0, context.output);
@@ -125,6 +145,11 @@ fn start(text: &str) -> Outcome<StartFrom> {
             },
         ),
     }
+}
+
+/// A flag, else the setting; nothing for an empty one.
+fn text(flag: Option<String>, setting: &str) -> Option<String> {
+    flag.or_else(|| Some(setting.to_owned())).filter(|text| !text.is_empty())
 }
 
 /// Reads `HOST:PORT`; nothing for an empty text.

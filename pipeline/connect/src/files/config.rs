@@ -31,12 +31,28 @@ pub struct ParquetConfig {
     pub file_target: u64,
     /// Longest time from a row's arrival to its publication.
     pub freshness: Duration,
-    /// Part of every file name; unique among all that write to the table.
-    pub run_id: String,
+    /// How files are called, and when they become visible.
+    pub naming: Naming,
     /// Where the store's I/O runs.
     pub handle: Handle,
     /// Name of the sink, such as `parquet:congestion`.
     pub name: String,
+}
+
+/// How the files of a table are called, and when they become visible. The texts are letters, digits, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Naming {
+    /// `part-<run>-<number>.parquet`, visible once written. The run's text is unique among all that write to the table.
+    Run(String),
+    /// `part-<identity>-<epoch>-<number>.parquet`, visible once the epoch is decided.
+    Epochs {
+        /// The job's, drawn with its checkpoint folder.
+        identity: String,
+        /// Of this process.
+        writer: String,
+        /// The epoch of the next rows.
+        next: u64,
+    },
 }
 
 /// Checks the target of a sink: a table's relative path (or a URL below one of `allowed_prefixes`), a topic's name.

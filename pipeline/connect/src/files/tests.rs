@@ -1,7 +1,9 @@
 //! Tests of the Parquet sink: folders, publication, bounds, failures.
 
 use super::store::failure;
-use super::{ParquetConfig, ParquetSink, check_target, holds_rows, is_visible, open_store, remove_table, table_path};
+use super::{
+    Naming, ParquetConfig, ParquetSink, check_target, holds_rows, is_visible, open_store, remove_table, table_path,
+};
 use crate::sink::{Published, Sink, SinkRows};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -46,7 +48,7 @@ fn table(partition_by: PartitionBy) -> Table {
         partition_by,
         file_target: 1 << 20,
         freshness: Duration::from_secs(10),
-        run_id: "r1".to_owned(),
+        naming: Naming::Run("r1".to_owned()),
         handle: runtime.handle().clone(),
         name: "parquet:city/cars".to_owned(),
     };
@@ -224,7 +226,7 @@ fn open_files_are_bounded_in_number_and_bytes() {
     sink.write(&rows(&spread), 0).unwrap();
     assert_eq!(sink.publish_due(0).unwrap().len(), 16);
     let mut config = table.config.clone();
-    config.run_id = "r2".to_owned();
+    config.naming = Naming::Run("r2".to_owned());
     let mut sink = ParquetSink::bounded(config, 1, 100).unwrap();
     sink.write(&rows(&spread), 0).unwrap();
     assert_eq!(sink.publish_due(0).unwrap().len(), 20);
@@ -363,4 +365,57 @@ fn stores_are_local_folders_or_s3() {
     std::fs::write(folder.path().join("file"), "x").unwrap();
     let error = open_store(folder.path().join("file/x").to_str().unwrap()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+/// A table whose files wait for epoch 5 and later ones.
+fn epochs(table: &Table) -> ParquetSink {
+    let naming = Naming::Epochs { identity: "5f3a".to_owned(), writer: "w1".to_owned(), next: 5 };
+    ParquetSink::open(ParquetConfig { naming, file_target: 1, ..table.config.clone() }).unwrap()
+}
+
+#[test]
+fn files_of_an_epoch_are_visible_once_it_is_decided() {
+    let table = table(PartitionBy::Day);
+    let mut sink = epochs(&table);
+    let publisher = sink.publisher().unwrap();
+    sink.write(&rows(&[(Some("a"), Some(0), 1)]), 100 * SECOND).unwrap();
+    sink.write(&rows(&[(Some("a"), Some(0), 2)]), 105 * SECOND).unwrap();
+    assert!(!sink.is_due(110 * SECOND - 1) && sink.is_due(110 * SECOND));
+    assert_eq!((sink.flush().unwrap(), sink.publish_due(Micros::MAX).unwrap()), (vec![], vec![]));
+    let staged = sink.stage().unwrap();
+    assert!(!sink.is_due(Micros::MAX), "nothing waits any more");
+    assert_eq!(staged[0].from, "_staging/5f3a-5-0-w1.parquet");
+    assert_eq!(staged[1].to, "day=1970-01-01/part-5f3a-000005-000001.parquet");
+    assert!(!holds_rows(&table.config.store, &table.config.prefix, table.runtime.handle()).unwrap());
+    let published = publisher.publish(5, &staged).unwrap();
+    assert_eq!(paths(&published), [staged[0].to.as_str(), staged[1].to.as_str()]);
+    assert_eq!(publisher.publish(5, &staged).unwrap(), published, "the second time it changes nothing");
+    sink.write(&rows(&[(Some("a"), Some(0), 3)]), 0).unwrap();
+    let next = sink.stage().unwrap();
+    assert_eq!(next[0].to, "day=1970-01-01/part-5f3a-000006-000000.parquet");
+    publisher.publish(6, &next).unwrap();
+    assert_eq!(table.read().into_values().collect::<Vec<_>>(), [vec![1], vec![2], vec![3]]);
+    publisher.take_back(6..7).unwrap();
+    assert_eq!(table.read().into_values().collect::<Vec<_>>(), [vec![1], vec![2]]);
+    let error = publisher.publish(6, &next).unwrap_err();
+    assert!(error.to_string().contains("neither staged nor published: found nothing at day=1970-01-01/"), "{error}");
+}
+
+#[test]
+fn files_of_an_epoch_that_will_never_be_are_removed() {
+    let table = table(PartitionBy::Day);
+    let mut sink = epochs(&table);
+    let publisher = sink.publisher().unwrap();
+    sink.write(&rows(&[(None, Some(0), 1)]), 0).unwrap();
+    let kept = sink.stage().unwrap();
+    sink.write(&rows(&[(None, Some(0), 2)]), 0).unwrap();
+    let lost = sink.stage().unwrap();
+    let staging = std::path::Path::new(&table.config.display).join("_staging");
+    std::fs::write(staging.join("other-5-0-w1.parquet"), "of another job").unwrap();
+    publisher.discard(&kept).unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["5f3a-5-0-w1.parquet", "other-5-0-w1.parquet"]);
+    publisher.publish(5, &kept).unwrap();
+    assert!(publisher.publish(6, &lost).is_err());
 }

@@ -4,11 +4,12 @@ use super::admin::partition_count;
 use super::config::KafkaClient;
 use super::fault::no_topic;
 use super::producer::KafkaProducer;
-use crate::sink::{Published, Sink, SinkRows};
+use crate::sink::{Published, Publisher, Sink, SinkRows};
 use arrow::datatypes::Schema;
 use citystream_codec::RowEncoder;
 use citystream_model::time::Micros;
-use citystream_model::{Error, Result};
+use citystream_model::{Error, Result, StagedFile};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Header with the job's name.
@@ -96,5 +97,17 @@ impl Sink for KafkaSink {
 
     fn buffered_bytes(&self) -> usize {
         self.producer.bytes_under_way()
+    }
+    fn is_due(&self, _now: Micros) -> bool {
+        false
+    }
+
+    fn stage(&mut self) -> Result<Vec<StagedFile>> {
+        self.producer.flush(WAIT)?;
+        Ok(Vec::new())
+    }
+
+    fn publisher(&self) -> Option<Arc<dyn Publisher>> {
+        None
     }
 }

@@ -268,6 +268,10 @@ impl Source for KafkaSource {
         self.starts.clone()
     }
 
+    fn positions(&self) -> BTreeMap<Partition, Offset> {
+        self.progress.iter().map(|(partition, progress)| (*partition, progress.next)).collect()
+    }
+
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Vec<SourceEvent>> {
         let deadline = Instant::now() + wait;
         let mut gather = Gather::default();

@@ -104,7 +104,7 @@ fn sinks_keep_the_laws() {
         partition_by: PartitionBy::Columns(vec!["zone".to_owned()]),
         file_target: 1 << 20,
         freshness: Duration::from_micros(4),
-        run_id: "r".to_owned(),
+        naming: citystream_connect::files::Naming::Run("r".to_owned()),
         handle: RUNTIME.handle().clone(),
         name: "parquet:x".to_owned(),
     };

@@ -104,8 +104,7 @@ impl Job {
     }
 
     fn buffered_bytes(&self) -> u64 {
-        let sinks = self.sinks.iter().chain(self.late.iter().flatten()).chain(&self.rejects);
-        sinks.map(|sink| sink.buffered_bytes() as u64).sum()
+        self.all_sinks().map(|sink| sink.buffered_bytes() as u64).sum()
     }
 
     /// Pauses partitions that run ahead while memory is short, and lets them go on when it is not.

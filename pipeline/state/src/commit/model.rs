@@ -11,7 +11,8 @@
 //! that has taken the job over.
 
 use super::{Created, Verdict, claim, verdict};
-use crate::manifest::{Manifest, StagedFile, tests::manifest};
+use crate::manifest::{Manifest, tests::manifest};
+use citystream_model::StagedFile;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 /// Rows of the log.
@@ -169,7 +170,7 @@ impl World {
                 }
                 Some((_, newest)) if mutation == Mutation::NoClaim => At::Publish(*newest),
                 Some((_, newest)) => {
-                    let claimed = claim(&real(*newest), &here.to_string(), "0.1.0");
+                    let claimed = claim(&real(*newest), newest.epoch.into(), &here.to_string(), "0.1.0");
                     let (epoch, generation) = (claimed.epoch as u8, claimed.generation as u8);
                     let mut file = newest.file;
                     if mutation == Mutation::ClaimForgets {

@@ -72,7 +72,7 @@ async fn an_older_instance_cannot_decide_behind_a_claim() {
     let store = memory();
     let flow = folder(&store, "flow");
     let newest = write(&flow, 1, &[]).await;
-    let claimed = claim(&newest, "w2", "0.1.0");
+    let claimed = claim(&newest, newest.epoch, "w2", "0.1.0");
     assert_eq!(verdict(&claimed, &flow.create(&claimed).await.unwrap()), Verdict::Committed);
     // A try whose answer was lost is repeated.
     assert_eq!(verdict(&claimed, &flow.create(&claimed).await.unwrap()), Verdict::Committed);
@@ -106,7 +106,7 @@ async fn an_epoch_that_was_decided_and_forgotten_is_not_decided_again() {
     let store = memory();
     let flow = folder(&store, "flow");
     let first = write(&flow, 1, &[]).await;
-    let mut newest = claim(&first, "w2", "0.1.0");
+    let mut newest = claim(&first, first.epoch, "w2", "0.1.0");
     for _ in 0..4 {
         assert_eq!(flow.create(&newest).await.unwrap(), Created::Done);
         newest = Manifest { epoch: newest.epoch + 1, ..newest };

@@ -1,0 +1,195 @@
+//! Checkpoints of a job: what it is between two rounds, put where the next process finds it.
+//!
+//! ```text
+//!   loop of the job                            committer, on a thread of its own
+//!   round, round, round
+//!   stage sinks, seal operators --> epoch 17 --> segment, manifest (the decision), publish, collect garbage
+//!   round, round, ...                <-- what was published, or why not
+//! ```
+//!
+//! One epoch is under way at a time; the loop goes on meanwhile, since runs and staged files do not change any more. Start
+//! with [`Epoch`]; [`committer`] brings one to its end, [`recover`] finds the newest at the start.
+//!
+//! Invariants: I3, I4: an epoch is decided by one PUT, and nothing of it is visible before; nothing is given up after.
+
+pub mod committer;
+pub mod recover;
+mod worker;
+
+use crate::checkpoint::committer::Committer;
+use bytes::Bytes;
+use citystream_connect::Published;
+use citystream_model::time::Micros;
+use citystream_model::{Error, Result, StagedFile};
+use citystream_operators::dataflow::Dataflow;
+use citystream_state::Manifest;
+use citystream_state::manifest::{Duties, StreamProgress};
+use citystream_state::run::Owner;
+use citystream_state::segment::{RunRef, SegmentWriter};
+use citystream_state::store::segment_name;
+use std::collections::BTreeMap;
+use worker::Worker;
+
+/// An epoch on its way: all of it is durable but the segment and the manifest.
+#[derive(Debug, Clone)]
+pub struct Epoch {
+    /// What it is, once it is decided.
+    pub manifest: Manifest,
+    /// Runs that no earlier epoch has, and the name of their object.
+    pub segment: Option<(String, Bytes)>,
+    /// When it was sealed, for how long it took.
+    pub sealed_at: Micros,
+}
+
+/// What an epoch came to.
+#[derive(Debug)]
+pub struct Committed {
+    /// The epoch.
+    pub epoch: u64,
+    /// When it was sealed.
+    pub sealed_at: Micros,
+    /// Bytes of its segment.
+    pub bytes: u64,
+    /// What it published.
+    pub published: Vec<Published>,
+}
+
+/// The checkpoints of a running job.
+pub struct Checkpoints {
+    // PROPERTIES
+    /// Longest time between two.
+    interval: Micros,
+    // STATES
+    /// The newest epoch that was handed over, decided or not.
+    newest: Manifest,
+    /// What the state needs, by operator; meaningless while `layout` is `None`.
+    runs: BTreeMap<Owner, Vec<RunRef>>,
+    /// How the operators were laid out when they were sealed last.
+    layout: Option<String>,
+    /// When the newest was sealed.
+    sealed_at: Micros,
+    /// When the newest that was decided was sealed.
+    decided_at: Micros,
+    worker: Worker,
+}
+
+// === impl Checkpoints ===
+
+impl Checkpoints {
+    /// Checkpoints at least every `interval`, on top of the one that `committer` goes on from; `now` is the start.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Resource`] when the machine gives no thread.
+    pub fn new(committer: Committer, interval: Micros, now: Micros) -> Result<Self> {
+        let newest = committer.newest().clone();
+        let worker = Worker::start(committer)?;
+        Ok(Self { interval, newest, runs: BTreeMap::new(), layout: None, sealed_at: now, decided_at: now, worker })
+    }
+
+    /// As [`Self::new`], without a thread: an epoch is brought to its end before the job goes on. For simulations.
+    pub fn in_line(committer: Committer, interval: Micros, now: Micros) -> Self {
+        let newest = committer.newest().clone();
+        let worker = Worker::in_line(committer);
+        Self { interval, newest, runs: BTreeMap::new(), layout: None, sealed_at: now, decided_at: now, worker }
+    }
+
+    /// True when the next is due by the clock, and none is under way.
+    pub fn is_due(&self, now: Micros) -> bool {
+        self.is_idle() && now.saturating_sub(self.sealed_at) >= self.interval
+    }
+
+    /// True when none is under way.
+    pub fn is_idle(&self) -> bool {
+        self.worker.is_idle()
+    }
+
+    /// Seconds since the job can go on from where it was.
+    pub fn age(&self, now: Micros) -> f64 {
+        now.saturating_sub(self.decided_at) as f64 / 1e6
+    }
+
+    /// Seals the operators and hands the epoch over. Nothing may be on its way between shards.
+    ///
+    /// # Errors
+    /// As [`Dataflow::seal`]; the committer has stopped.
+    pub fn begin(
+        &mut self,
+        dataflow: &mut Dataflow,
+        watermark: Option<Micros>,
+        streams: Vec<StreamProgress>,
+        staged: Vec<StagedFile>,
+        now: Micros,
+    ) -> Result<()> {
+        let epoch = self.newest.epoch + 1;
+        let (layout, name) = (dataflow.layout(), segment_name(epoch, &self.newest.writer));
+        let segment = self.seal(dataflow, &layout, SegmentWriter::new(name.clone()))?;
+        let manifest = Manifest {
+            epoch,
+            layout: layout.clone(),
+            watermark,
+            streams,
+            runs: self.runs.values().flatten().cloned().collect(),
+            staged_in: epoch,
+            staged,
+            first: Duties::default(),
+            ..self.newest.clone()
+        };
+        (self.layout, self.sealed_at) = (Some(layout), now);
+        self.newest = manifest.clone();
+        self.worker.submit(Epoch { manifest, segment: segment.map(|bytes| (name, bytes)), sealed_at: now })
+    }
+
+    /// Takes what came since the last call into a segment, and notes which runs the state needs now.
+    fn seal(&mut self, dataflow: &mut Dataflow, layout: &str, mut segment: SegmentWriter) -> Result<Option<Bytes>> {
+        // Other shards hold the state than those that stand in earlier checkpoints, or none does.
+        let whole = self.layout.as_deref() != Some(layout);
+        if whole {
+            self.runs.clear();
+        }
+        for (owner, snapshot) in dataflow.seal(whole)? {
+            if snapshot.is_whole {
+                self.runs.remove(&owner);
+            }
+            snapshot.runs.iter().try_for_each(|run| segment.add(owner, run))?;
+        }
+        let Some((bytes, refs)) = segment.finish() else { return Ok(None) };
+        refs.into_iter().for_each(|run| self.runs.entry(run.owner()).or_default().push(run));
+        Ok(Some(bytes))
+    }
+
+    /// What became of the epoch under way, if it has come to its end; what the fence says, if the job was taken over.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Conflict`] when a newer instance has taken the job over; an epoch could not be
+    /// committed.
+    pub fn poll(&mut self) -> Result<Option<Committed>> {
+        let done = self.worker.poll()?;
+        self.note(&done);
+        Ok(done)
+    }
+
+    /// Waits for the end of the epoch under way, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    pub fn wait(&mut self) -> Result<Option<Committed>> {
+        let done = self.worker.wait()?;
+        self.note(&done);
+        Ok(done)
+    }
+
+    fn note(&mut self, done: &Option<Committed>) {
+        if let Some(done) = done {
+            self.decided_at = done.sealed_at;
+        }
+    }
+}
+
+/// The error of an instance that is not the newest any more.
+fn taken_over(job: &str, generation: u64, writer: &str) -> Error {
+    let message = format!(
+        "a newer instance has taken job '{job}' over (start {generation}, process {writer}); this one has stopped, and has \
+         published nothing that the newer one does not go on from"
+    );
+    Error::new(citystream_model::ErrorKind::Conflict, message)
+}

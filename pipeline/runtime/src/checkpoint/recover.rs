@@ -1,0 +1,225 @@
+//! The start of a job with checkpoints: find the newest, take the job over, finish what was begun.
+//!
+//! ```text
+//!   look: manifest 17, its runs are read --> connect sources and sinks --> create manifest 18, the claim
+//!     ^                                                                     |           |
+//!     +------------ 18 is there already: an older instance still runs ------+           v
+//!                                       publish what 17 staged, discard the rest, go on from there
+//! ```
+//!
+//! A job is taken over only by an instance that can start: sources and sinks are connected before.
+
+use super::committer::{Committer, of, publish};
+use super::taken_over;
+use crate::status::StatusBoard;
+use crate::stop::Stop;
+use citystream_connect::Publisher;
+use citystream_model::position::{Partition, Positions};
+use citystream_model::{Error, Result};
+use citystream_state::commit::{KEPT, Verdict, claim, verdict};
+use citystream_state::manifest::{Duties, StreamProgress};
+use citystream_state::run::{Owner, Run};
+use citystream_state::store::{Identity, is_damage};
+use citystream_state::{CheckpointStore, Manifest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// How often a folder is looked at again because another instance changed it meanwhile.
+const LOOKS: usize = 5;
+
+/// The checkpoint folder of a job, and who looks at it.
+#[derive(Debug, Clone)]
+pub struct JobFolder {
+    /// The folder.
+    pub store: CheckpointStore,
+    /// Where its I/O runs.
+    pub handle: Handle,
+    /// The job's name.
+    pub job: String,
+    /// What its state depends on, part by part.
+    pub plan: BTreeMap<String, String>,
+    /// This process.
+    pub writer: String,
+    /// The release of this binary.
+    pub release: String,
+}
+
+/// Where a job goes on from.
+#[derive(Debug)]
+pub struct Base {
+    /// The manifest that takes the job over; not created yet.
+    pub claim: Manifest,
+    /// The state.
+    pub runs: Vec<(Owner, Run)>,
+    /// True when the job has no checkpoint.
+    pub is_new: bool,
+}
+
+// === impl JobFolder ===
+
+impl JobFolder {
+    /// True when the job has a checkpoint to go on from.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Job`] when it has changed since; the store cannot be read.
+    pub fn check(&self) -> Result<bool> {
+        let found = self.handle.block_on(self.store.newest(1))?;
+        found.manifests.iter().try_for_each(|manifest| self.check_plan(manifest))?;
+        Ok(!found.manifests.is_empty() || !found.damaged.is_empty())
+    }
+
+    /// Finds the newest checkpoint that can be read. A job that has none is new: `clear` says that it empties its tables.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Job`]: the folder is another job's, or the job has changed;
+    /// [`citystream_model::ErrorKind::Unavailable`]: no checkpoint can be read.
+    pub fn look(&self, clear: bool) -> Result<Base> {
+        let id = format!("{:016x}", RandomState::new().hash_one(&self.writer));
+        let identity = self.handle.block_on(self.store.identify(&Identity { job: self.job.clone(), id }))?;
+        let mut newest = None;
+        for _ in 0..LOOKS {
+            let epochs = self.handle.block_on(self.store.epochs())?;
+            let Some(&last) = epochs.last() else { return Ok(self.fresh(identity, clear)) };
+            let (base, damaged) = self.readable(&identity)?;
+            // Runs that are missing may have been another instance's garbage, which has newer manifests then.
+            if !damaged.is_empty() && newest.replace(last) != Some(last) {
+                continue;
+            }
+            let Some((manifest, runs)) = base else { return Err(self.unreadable(&damaged)) };
+            for detail in &damaged {
+                let epoch = manifest.epoch;
+                tracing::warn!(job = self.job, epoch, detail, "going on from an older checkpoint");
+            }
+            return Ok(Base { claim: claim(&manifest, last, &self.writer, &self.release), runs, is_new: false });
+        }
+        Err(Error::unavailable(format!("job '{}': its checkpoints change all the time; is it running?", self.job)))
+    }
+
+    /// The newest manifest whose runs can be read, and why newer ones are none.
+    #[allow(clippy::type_complexity, reason = "a manifest with its runs, and the reasons against others")]
+    fn readable(&self, identity: &Identity) -> Result<(Option<(Manifest, Vec<(Owner, Run)>)>, Vec<String>)> {
+        let found = self.handle.block_on(self.store.newest(KEPT))?;
+        let mut damaged: Vec<String> = found.damaged.into_iter().map(|(_, detail)| detail).collect();
+        for manifest in found.manifests {
+            if manifest.identity != identity.id {
+                let message = format!("job '{}': its checkpoints were copied from another folder", self.job);
+                return Err(Error::job(message));
+            }
+            self.check_plan(&manifest)?;
+            match self.handle.block_on(self.store.read(&manifest.runs)) {
+                Ok(runs) => return Ok((Some((manifest, runs)), damaged)),
+                Err(error) if is_damage(&error) => damaged.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((None, damaged))
+    }
+
+    fn check_plan(&self, manifest: &Manifest) -> Result<()> {
+        let parts: BTreeSet<&String> = manifest.plan.keys().chain(self.plan.keys()).collect();
+        let changed: Vec<&str> = parts
+            .into_iter()
+            .filter(|part| manifest.plan.get(*part) != self.plan.get(*part))
+            .map(String::as_str)
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "job '{}' has changed since its checkpoint of epoch {}: another {}; its state does not fit. Undo the change, \
+             or give the job another name or checkpoint folder to start anew",
+            self.job,
+            manifest.epoch,
+            changed.join(", another "),
+        );
+        Err(Error::job(message))
+    }
+
+    fn unreadable(&self, damaged: &[String]) -> Error {
+        let message = format!(
+            "no checkpoint of job '{}' can be read: {}; restore the checkpoint folder, or start anew with another one",
+            self.job,
+            damaged.join("; ")
+        );
+        Error::unavailable(message).permanent()
+    }
+
+    /// The first claim of a job.
+    fn fresh(&self, identity: Identity, clear: bool) -> Base {
+        let claim = Manifest {
+            job: identity.job,
+            identity: identity.id,
+            generation: 1,
+            writer: self.writer.clone(),
+            epoch: 1,
+            release: self.release.clone(),
+            plan: self.plan.clone(),
+            layout: String::new(),
+            watermark: None,
+            streams: Vec::new(),
+            runs: Vec::new(),
+            staged_in: 0,
+            staged: Vec::new(),
+            first: Duties { clear, take_back: None },
+        };
+        Base { claim, runs: Vec::new(), is_new: true }
+    }
+
+    /// Takes the job over; false when an older instance was quicker: look again.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Conflict`] when a newer instance has; the store does not answer.
+    pub fn take_over(&self, claim: &Manifest) -> Result<bool> {
+        match verdict(claim, &self.handle.block_on(self.store.create(claim))?) {
+            Verdict::Committed => Ok(true),
+            Verdict::Overtaken => Ok(false),
+            Verdict::Fenced { generation, writer } => Err(taken_over(&claim.job, generation, &writer)),
+        }
+    }
+
+    /// Finishes what `claim` says was begun, and removes what will never be published: the job can go on then.
+    ///
+    /// # Errors
+    /// A store does not answer.
+    pub fn settle(
+        self,
+        claim: Manifest,
+        publishers: Vec<Arc<dyn Publisher>>,
+        stop: Stop,
+        status: StatusBoard,
+    ) -> Result<Committer> {
+        publish(&publishers, claim.staged_in, &claim.staged)?;
+        for publisher in &publishers {
+            if let Some(epochs) = claim.first.take_back.clone() {
+                publisher.take_back(epochs)?;
+            }
+            publisher.discard(&of(&claim.staged, publisher.sink()))?;
+        }
+        Ok(Committer { store: self.store, handle: self.handle, publishers, stop, status, newest: claim })
+    }
+}
+
+// === impl Base ===
+
+impl Base {
+    /// How far `stream` was read; `None` for a job that is new.
+    pub fn progress(&self, stream: &str) -> Option<&StreamProgress> {
+        self.claim.streams.iter().find(|progress| progress.stream == stream)
+    }
+
+    /// Where `stream` is to be read from; `None` for a job that is new.
+    pub fn positions(&self, stream: &str) -> Option<Positions> {
+        let progress = self.progress(stream)?;
+        Some(Positions(progress.partitions.iter().map(|(partition, at)| (*partition, at.offset)).collect()))
+    }
+
+    /// The layout that the state was sealed in, if the streams still have the partitions of then.
+    pub fn layout<'a>(&self, mut streams: impl Iterator<Item = (&'a str, Vec<Partition>)>) -> Option<&str> {
+        let same = |(stream, partitions): (&str, Vec<Partition>)| {
+            self.progress(stream).is_some_and(|known| known.partitions.keys().copied().eq(partitions))
+        };
+        (!self.is_new && streams.all(same)).then_some(self.claim.layout.as_str())
+    }
+}
