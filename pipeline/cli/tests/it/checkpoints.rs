@@ -1,0 +1,193 @@
+//! Checkpoints as an operator meets them: stop and start, takeover, damage, changes, `citystream checkpoints`.
+
+use crate::broker::send;
+use crate::city::{City, PER_MINUTE, flow};
+use crate::process::{Done, Live, eventually, start};
+use std::path::{Path, PathBuf};
+
+const CHECKPOINTS: [&str; 4] = ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms"];
+
+/// Starts a job with checkpoints and waits until it has made `epochs`.
+#[track_caller]
+fn live(city: &City, job: &Path, epochs: usize) -> Live {
+    let mut live = city.live(&[job], &CHECKPOINTS);
+    let before = newest(city, job);
+    eventually("checkpoints", || {
+        assert!(!live.has_ended(), "{}", live.stderr());
+        (newest(city, job) >= before + epochs).then_some(())
+    });
+    live
+}
+
+fn folder(city: &City, job: &Path) -> PathBuf {
+    city.path("checkpoints").join(job.file_stem().unwrap())
+}
+
+/// Files of a folder of the job's checkpoints, in order.
+fn objects(city: &City, job: &Path, kind: &str) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(folder(city, job).join(kind)).into_iter().flatten();
+    let mut found: Vec<_> =
+        listed.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some()).collect();
+    found.retain(|path| !path.to_string_lossy().contains('#'));
+    found.sort();
+    found
+}
+
+/// Number of the newest epoch.
+fn newest(city: &City, job: &Path) -> usize {
+    objects(city, job, "manifest").last().map_or(0, |path| path.file_stem().unwrap().to_str().unwrap().parse().unwrap())
+}
+
+fn catch_up(city: &City, job: &Path) -> Done {
+    city.catch_up(&[job], &CHECKPOINTS)
+}
+
+fn flip_a_byte(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn open_windows_survive_a_stop() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00"), flow("a", 2, "05:00:50")]);
+    let first = live(&city, &job, 2);
+    let done = first.stop().expect(0);
+    assert!(done.took.as_secs() < 20, "{:?}", done.took);
+    assert_eq!(city.rows("sums"), [""; 0], "an open window is not final");
+    send(&city.topic("flow"), 0, [flow("a", 4, "05:00:59"), flow("a", 8, "05:03:00")]);
+    let done = catch_up(&city, &job).expect(0);
+    assert_eq!(done.job("sums")["read"], 2, "what was read before is not read again");
+    let rows = city.rows("sums");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows[0].ends_with(r#""veh":7,"readings":3}"#), "{rows:?}");
+}
+
+#[test]
+fn a_run_that_was_caught_up_goes_on_behind_its_last_window() {
+    let city = City::with_flow(2);
+    let job = city.job("sums", "", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    send(&city.topic("flow"), 1, [flow("b", 1, "05:02:30")]);
+    catch_up(&city, &job).expect(0);
+    assert_eq!(city.rows("sums").len(), 2);
+    // The first two lie in windows that may have been published, the third does not.
+    send(&city.topic("flow"), 0, [flow("a", 2, "05:00:01"), flow("a", 4, "05:02:59"), flow("a", 8, "05:03:00")]);
+    let done = catch_up(&city, &job).expect(0);
+    assert_eq!((done.job("sums")["late"].clone(), done.job("sums")["admitted"].clone()), (2.into(), 1.into()));
+    assert_eq!(city.rows("sums").len(), 3);
+    assert_eq!(city.rows("sums_late").len(), 2);
+    let done = catch_up(&city, &job).expect(0);
+    assert_eq!(done.job("sums")["read"], 0);
+    assert_eq!(city.rows("sums").len(), 3);
+}
+
+#[test]
+fn a_newer_instance_takes_over() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "freshness = '200 ms'", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    let older = live(&city, &job, 2);
+    // What it says would go to the file of the older one.
+    let folder = city.path("newer");
+    std::fs::create_dir(&folder).unwrap();
+    let jobs = [job.as_path()];
+    let newer = start(city.command(&city.run_args(&jobs, &CHECKPOINTS)), &folder);
+    let done = older.wait().expect(4);
+    done.says(&["a newer instance has taken job 'sums' over (start 2, process"]);
+    send(&city.topic("flow"), 0, [flow("a", 2, "05:00:01"), flow("a", 1, "05:02:00")]);
+    let rows = eventually("the row of the newer", || Some(city.rows("sums")).filter(|rows| !rows.is_empty()));
+    assert!(rows[0].ends_with(r#""veh":3,"readings":2}"#), "{rows:?}");
+    newer.stop().expect(0);
+    assert_eq!(city.rows("sums").len(), 1);
+}
+
+#[test]
+fn a_job_that_has_changed_is_refused() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    live(&city, &job, 2).stop().expect(0);
+    let job = city.job("sums", "lateness = '1 minute'", &PER_MINUTE.replace("sum(veh)", "max(veh)"));
+    let done = catch_up(&city, &job).expect(1);
+    done.says(&["job 'sums' has changed since its checkpoint of epoch", "another lateness, another query;"]);
+    // Layout and format of the text do not matter, nor does what has nothing to do with the state.
+    let job =
+        city.job("sums", "freshness = '1 second', file_target = '1 MiB'", &PER_MINUTE.replace("FROM", "\n  FROM"));
+    catch_up(&city, &job).expect(0);
+    assert_eq!(city.rows("sums").len(), 1);
+}
+
+#[test]
+fn a_table_of_another_run_is_refused_and_its_own_is_not() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    city.catch_up(&[&job], &[]).expect(0);
+    catch_up(&city, &job).expect(1).says(&["already holds rows"]);
+    city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "replace"]].concat()).expect(0);
+    assert_eq!(city.rows("sums").len(), 1);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:10:00")]);
+    city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "replace"]].concat()).expect(0);
+    assert_eq!(city.rows("sums").len(), 2, "a job that goes on replaces nothing");
+}
+
+#[test]
+fn a_damaged_checkpoint_leads_to_the_one_before_and_its_rows_come_once() {
+    let city = City::with_flow(1);
+    let job = city.job("copied", "freshness = '100 ms'", "SELECT site, veh FROM flow");
+    let sums = city.job("sums", "freshness = '100 ms'", PER_MINUTE);
+    for (name, kind) in [("copied", "manifest"), ("sums", "ckpt")] {
+        let job = if name == "copied" { &job } else { &sums };
+        let base = city.rows("copied").len();
+        let live = live(&city, job, 2);
+        for at in 0..5 {
+            send(&city.topic("flow"), 0, [flow("a", at, &format!("05:0{at}:00"))]);
+            std::thread::park_timeout(std::time::Duration::from_millis(150));
+        }
+        if name == "copied" {
+            eventually("rows", || (city.rows("copied").len() == base + 5).then_some(()));
+        } else {
+            eventually("a window", || (city.rows("sums").len() >= 3).then_some(()));
+        }
+        live.signal("KILL");
+        live.wait();
+        flip_a_byte(objects(&city, job, kind).last().unwrap());
+        let shown = city.done(&["checkpoints", name, "--checkpoint-dir", "checkpoints"]).expect(0);
+        assert!(shown.stdout.contains("damaged: checkpoint damaged: "), "{}", shown.stdout);
+        assert!(shown.stdout.contains(" good\n"), "{}", shown.stdout);
+        let done = catch_up(&city, job).expect(0);
+        done.says(&["going on from an older checkpoint"]);
+    }
+    assert_eq!(city.rows("copied").len(), 5, "{:?}", city.rows("copied"));
+    assert_eq!(city.rows("sums").len(), 5, "{:?}", city.rows("sums"));
+}
+
+#[test]
+fn without_a_good_checkpoint_nothing_starts() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    live(&city, &job, 2).stop().expect(0);
+    objects(&city, &job, "manifest").iter().for_each(|path| flip_a_byte(path));
+    let done = catch_up(&city, &job).expect(2);
+    done.says(&["no checkpoint of job 'sums' can be read", "checkpoint damaged", "start anew with another one"]);
+    city.done(&["checkpoints", "sums", "--checkpoint-dir", "checkpoints"]).expect(2);
+    city.done(&["checkpoints", "other", "--checkpoint-dir", "checkpoints"]).expect(1).says(&["no checkpoint in"]);
+}
+
+#[test]
+fn topics_repeat_rows_only_where_that_was_asked_for() {
+    let city = City::with_flow(1);
+    let topic = city.make("out", 1);
+    let job = city.job("copied", &format!("sink = 'kafka:{topic}'"), "SELECT site, veh FROM flow");
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    catch_up(&city, &job).expect(1).says(&["found sink 'kafka:out", "--guarantee at-least-once"]);
+    for _ in 0..2 {
+        city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--guarantee", "at-least-once"]].concat()).expect(0);
+        assert_eq!(crate::broker::values(&topic).len(), 1);
+    }
+}
