@@ -17,7 +17,6 @@ mod progress;
 mod report;
 mod samples;
 mod shuffle;
-mod start;
 mod tables;
 mod wire;
 

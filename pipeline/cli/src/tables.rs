@@ -2,13 +2,13 @@
 
 use crate::args::IfExists;
 use crate::exit::Outcome;
-use crate::start;
 use crate::wire::rejects_table;
 use citystream_connect::files::{holds_rows, open_store, remove_table};
 use citystream_model::job::JobSpec;
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock};
 use citystream_model::{Error, Result};
+use citystream_runtime::start::patience::BUDGET;
 use citystream_runtime::stop::Stop;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -112,7 +112,7 @@ pub(crate) fn open_writable(
 ) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let (store, prefix) = open_store(written)?;
     let probe = prefix.clone().join("_probe").join(run_id);
-    let deadline = Instant::now() + start::BUDGET;
+    let deadline = Instant::now() + BUDGET;
     // Each try waits within the store's client, where the store does not answer.
     let tried = loop {
         let tried = handle.block_on(async {

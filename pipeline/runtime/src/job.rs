@@ -3,7 +3,7 @@
 use crate::checkpoint::Checkpoints;
 use crate::input::Input;
 use crate::metrics::Metrics;
-use crate::output::{Output, Retries};
+use crate::output::Output;
 use crate::status::{State, StatusBoard};
 use crate::stop::Stop;
 use crate::threads::Threads;
@@ -20,6 +20,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use work::Polled;
+
+/// How a job tries again; a macro, since its sinks are borrowed meanwhile.
+macro_rules! retries {
+    ($job:ident) => {
+        $crate::output::Retries {
+            job: &$job.spec.name,
+            stop: &$job.stop,
+            status: &$job.status,
+            pause: $job.retry_pause,
+        }
+    };
+}
 
 mod commit;
 mod report;
@@ -43,6 +55,8 @@ pub struct Job {
     pub clock: Arc<dyn Clock>,
     /// Set to end the job.
     pub stop: Stop,
+    /// Time between two tries of what the environment does not take.
+    pub retry_pause: Duration,
     // STATES
     /// Its streams, in the order of the plan's inputs.
     pub inputs: Vec<Input>,
@@ -275,11 +289,7 @@ impl Job {
         let rows = self.output.rows(results)?;
         let count: usize = results.iter().map(RecordBatch::num_rows).sum();
         self.status.update(|status| status.results += count as u64);
-        Retries { job: &self.spec.name, stop: &self.stop, status: &self.status }.write_all(
-            &mut self.sinks,
-            &rows,
-            now,
-        )?;
+        retries!(self).write_all(&mut self.sinks, &rows, now)?;
         self.observe("sink", started);
         Ok(())
     }
@@ -287,7 +297,7 @@ impl Job {
     /// Publishes what is due in all sinks, or everything.
     fn publish(&mut self, all: bool, now: Micros) -> Result<()> {
         let started = Instant::now();
-        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
+        let retries = retries!(self);
         let mut own = Vec::new();
         for sink in &mut self.sinks {
             own.extend(retries.publish(sink.as_mut(), all, now)?);

@@ -20,7 +20,7 @@ const RETRY_BUDGET: Duration = Duration::from_secs(300);
 /// The same once the job is asked to stop: the process has 20 seconds to end.
 const STOP_BUDGET: Duration = Duration::from_secs(10);
 /// Time between two tries.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Turns batches of the last operator into rows for sinks.
 pub struct Output {
@@ -121,6 +121,8 @@ pub struct Retries<'a> {
     pub stop: &'a Stop,
     /// Where the waiting is shown.
     pub status: &'a StatusBoard,
+    /// Time between two tries.
+    pub pause: Duration,
 }
 
 // === impl Retries ===
@@ -158,9 +160,9 @@ impl Retries<'_> {
             });
             // Once the signal is set, waiting for it would not wait.
             if stopped.is_some() {
-                Stop::new().wait(RETRY_PAUSE)
+                Stop::new().wait(self.pause)
             } else {
-                self.stop.wait(RETRY_PAUSE)
+                self.stop.wait(self.pause)
             };
         }
     }
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
 
     fn retries(attempts: &mut dyn Iterator<Item = Result<u8>>, stop: &Stop, status: &StatusBoard) -> Result<u8> {
-        Retries { job: "j", stop, status }.until_done(|| attempts.next().unwrap())
+        Retries { job: "j", stop, status, pause: RETRY_PAUSE }.until_done(|| attempts.next().unwrap())
     }
 
     #[test]

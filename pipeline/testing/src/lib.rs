@@ -23,4 +23,5 @@ pub mod query;
 pub mod records;
 pub mod rows;
 pub mod run;
+pub mod sim;
 pub mod world;

@@ -11,7 +11,6 @@ use crate::memory;
 use crate::parallelism;
 use crate::report;
 use crate::samples::{Pace, Sending};
-use crate::start;
 use crate::tables::DataDir;
 use crate::wire::Shared;
 use citystream_broker::{Broker, BrokerConfig};
@@ -21,6 +20,7 @@ use citystream_model::stream::Stream;
 use citystream_model::time::micros;
 use citystream_model::{Error, ErrorKind, Result};
 use citystream_runtime::metrics::Metrics;
+use citystream_runtime::start::patience::BUDGET;
 use citystream_runtime::stop::Stop;
 use citystream_runtime::threads::Threads;
 use citystream_sql::CheckedJob;
@@ -174,7 +174,7 @@ fn make_topics(context: &Context, client: &KafkaClient, samples: &Samples, jobs:
         .filter(|sink| !sink.is_table())
         .map(|sink| (sink.target.clone(), 1));
     for (topic, partitions) in sources.chain(sinks).collect::<BTreeSet<_>>() {
-        kafka::ensure_topic(client, &topic, partitions, start::BUDGET, context.handle())?;
+        kafka::ensure_topic(client, &topic, partitions, BUDGET, context.handle())?;
     }
     Ok(())
 }

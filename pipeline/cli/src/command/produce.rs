@@ -7,13 +7,13 @@ use crate::exit::Outcome;
 use crate::inputs::lines;
 use crate::load;
 use crate::samples::{Pace, Sending};
-use crate::start;
 use citystream_connect::kafka::{self, KafkaClient, KafkaProducer};
 use citystream_model::duration::parse_duration;
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::time::micros;
 use citystream_model::{Error, Result};
+use citystream_runtime::start::patience::BUDGET;
 use indicatif::ProgressBar;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, args: ProduceArgs) -> Outcome {
     let client = KafkaClient::new(brokers, kafka::resolve_secrets(&options, &|name| std::env::var(name).ok())?);
     // Before the topic is made for it.
     drop(lines(&args.file, 0)?);
-    let partitions = kafka::ensure_topic(&client, &stream.topic, args.partitions, start::BUDGET, context.handle())?;
+    let partitions = kafka::ensure_topic(&client, &stream.topic, args.partitions, BUDGET, context.handle())?;
     let bar = context.screen.progress.add(ProgressBar::new_spinner());
     let producer = KafkaProducer::open(&client)?;
     let sent = sending

@@ -9,6 +9,7 @@ use citystream_model::{Error, Result, StagedFile};
 use citystream_state::commit::{Verdict, verdict};
 use citystream_state::{CheckpointStore, Manifest};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// What is needed to commit epochs of one job.
@@ -24,6 +25,8 @@ pub struct Committer {
     pub(super) stop: Stop,
     /// Where the waiting is shown.
     pub(super) status: StatusBoard,
+    /// Time between two tries.
+    pub(super) pause: Duration,
     // STATES
     /// The newest epoch of this instance that is decided.
     pub(super) newest: Manifest,
@@ -42,8 +45,8 @@ impl Committer {
     /// # Errors
     /// [`citystream_model::ErrorKind::Conflict`] when a newer instance has taken the job over; the store does not answer.
     pub fn commit(&mut self, epoch: Epoch) -> Result<Committed> {
-        let (stop, status, job) = (self.stop.clone(), self.status.clone(), self.newest.job.clone());
-        let published = Retries { job: &job, stop: &stop, status: &status }.until_done(|| self.attempt(&epoch))?;
+        let job = self.newest.job.clone();
+        let published = self.retries().until_done(|| self.attempt(&epoch))?;
         let number = epoch.manifest.epoch;
         self.newest = epoch.manifest;
         if let Err(error) = self.handle.block_on(self.store.collect_garbage()) {
@@ -52,6 +55,10 @@ impl Committer {
         }
         let bytes = epoch.segment.map_or(0, |(_, bytes)| bytes.len() as u64);
         Ok(Committed { epoch: number, sealed_at: epoch.sealed_at, bytes, published })
+    }
+
+    fn retries(&self) -> Retries<'_> {
+        Retries { job: &self.newest.job, stop: &self.stop, status: &self.status, pause: self.pause }
     }
 
     fn attempt(&self, epoch: &Epoch) -> Result<Vec<Published>> {
@@ -66,14 +73,19 @@ impl Committer {
         }
     }
 
-    /// Looks whether a newer instance has taken the job over.
+    /// Looks whether a newer instance has taken the job over. A store that does not answer says nothing: the next epoch
+    /// will tell.
     ///
     /// # Errors
-    /// [`citystream_model::ErrorKind::Conflict`] when one has; the store does not answer.
+    /// [`citystream_model::ErrorKind::Conflict`] when one has.
     pub fn watch(&self) -> Result<()> {
-        match self.handle.block_on(self.store.successor(&self.newest))? {
-            None => Ok(()),
-            Some(next) => Err(taken_over(&next.job, next.generation, &next.writer)),
+        match self.handle.block_on(self.store.successor(&self.newest)) {
+            Ok(None) => Ok(()),
+            Ok(Some(next)) => Err(taken_over(&next.job, next.generation, &next.writer)),
+            Err(error) => {
+                tracing::warn!(job = self.newest.job, %error, "cannot look at the job's checkpoints");
+                Ok(())
+            }
         }
     }
 }

@@ -11,8 +11,7 @@
 
 use super::committer::{Committer, of, publish};
 use super::taken_over;
-use crate::status::StatusBoard;
-use crate::stop::Stop;
+use crate::start::patience::Patience;
 use citystream_connect::Publisher;
 use citystream_model::position::{Partition, Positions};
 use citystream_model::{Error, Result};
@@ -187,8 +186,7 @@ impl JobFolder {
         self,
         claim: Manifest,
         publishers: Vec<Arc<dyn Publisher>>,
-        stop: Stop,
-        status: StatusBoard,
+        patience: &Patience<'_>,
     ) -> Result<Committer> {
         publish(&publishers, claim.staged_in, &claim.staged)?;
         for publisher in &publishers {
@@ -197,7 +195,9 @@ impl JobFolder {
             }
             publisher.discard(&of(&claim.staged, publisher.sink()))?;
         }
-        Ok(Committer { store: self.store, handle: self.handle, publishers, stop, status, newest: claim })
+        let (stop, status) = (patience.stop.clone(), patience.status.clone());
+        let Self { store, handle, .. } = self;
+        Ok(Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim })
     }
 }
 

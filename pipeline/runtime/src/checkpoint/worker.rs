@@ -2,7 +2,7 @@
 
 use super::committer::Committer;
 use super::{Committed, Epoch};
-use citystream_model::{Error, ErrorKind, Result};
+use citystream_model::{Error, Result};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
@@ -99,11 +99,7 @@ fn work(mut committer: Committer, epochs: &Receiver<Epoch>, answers: &SyncSender
             Ok(epoch) => committer.commit(epoch),
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => match committer.watch() {
-                Err(error) if error.kind() == ErrorKind::Conflict => Err(error),
-                Err(error) => {
-                    tracing::warn!(job = committer.newest().job, %error, "cannot look at the job's checkpoints");
-                    continue;
-                }
+                Err(error) => Err(error),
                 Ok(()) => continue,
             },
         };

@@ -3,7 +3,6 @@
 use super::Job;
 use crate::checkpoint::Committed;
 use crate::input::Input;
-use crate::output::Retries;
 use citystream_connect::{Published, Sink};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Result, StagedFile};
@@ -39,7 +38,7 @@ impl Job {
     /// Stages what sinks hold, seals the operators, and hands the epoch over.
     fn begin_epoch(&mut self, now: Micros) -> Result<()> {
         let mut staged: Vec<StagedFile> = Vec::new();
-        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
+        let retries = retries!(self);
         for sink in self.sinks.iter_mut().chain(self.late.iter_mut().flatten()).chain(&mut self.rejects) {
             staged.extend(retries.until_done(|| sink.stage())?);
         }

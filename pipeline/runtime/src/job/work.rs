@@ -8,7 +8,6 @@
 use super::Job;
 use crate::input::{Read, Reader};
 use crate::metrics::Metrics;
-use crate::output::Retries;
 use arrow::record_batch::RecordBatch;
 use citystream_codec::{Records, rejects_batch};
 use citystream_connect::SinkRows;
@@ -111,8 +110,7 @@ impl Job {
     fn keep_late(&mut self, stream: usize, late: Option<(RecordBatch, Vec<Micros>)>, now: Micros) -> Result<()> {
         let (Some((batch, times)), Some(sink)) = (late, &mut self.late[stream]) else { return Ok(()) };
         let rows = SinkRows { batch, event_times: times.into_iter().map(Some).collect(), ids: Vec::new() };
-        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
-        retries.until_done(|| sink.write(&rows, now))
+        retries!(self).until_done(|| sink.write(&rows, now))
     }
 
     fn keep_rejects(&mut self, stream: usize, rejects: &[citystream_codec::Reject], now: Micros) -> Result<()> {
@@ -127,8 +125,7 @@ impl Job {
         let batch = rejects_batch(&self.inputs[stream].stream, &self.spec.name, rejects)?;
         let event_times = rejects.iter().map(|reject| Some(reject.record.timestamp)).collect();
         let rows = SinkRows { batch, event_times, ids: Vec::new() };
-        let retries = Retries { job: &self.spec.name, stop: &self.stop, status: &self.status };
-        retries.until_done(|| sink.write(&rows, now))
+        retries!(self).until_done(|| sink.write(&rows, now))
     }
 }
 

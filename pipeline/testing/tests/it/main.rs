@@ -7,6 +7,7 @@ mod ids;
 mod oracle;
 mod regressions;
 mod scenario;
+mod simulation;
 mod state;
 mod tidy;
 mod windows;

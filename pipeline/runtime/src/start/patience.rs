@@ -1,28 +1,31 @@
 //! Patience at the start: an unreachable broker or store is tried for a while, in view, and a stop signal ends that.
 
+use crate::status::{State, StatusBoard};
+use crate::stop::Stop;
 use citystream_model::Result;
-use citystream_runtime::status::{State, StatusBoard};
-use citystream_runtime::stop::Stop;
 use std::time::{Duration, Instant};
 
 /// How long an unreachable broker or store is tried at the start.
-pub(crate) const BUDGET: Duration = Duration::from_secs(30);
+pub const BUDGET: Duration = Duration::from_secs(30);
 /// Longest single try; so late a stop signal is noticed.
 const TRY: Duration = Duration::from_secs(5);
 
 /// The patience of one job with its environment; its time begins with it.
-pub(crate) struct Patience<'a> {
-    job: &'a str,
-    stop: &'a Stop,
-    status: &'a StatusBoard,
+pub struct Patience<'a> {
+    pub(crate) job: &'a str,
+    pub(crate) stop: &'a Stop,
+    pub(crate) status: &'a StatusBoard,
+    /// Time between two tries.
+    pub(crate) pause: Duration,
     deadline: Instant,
 }
 
 // === impl Patience ===
 
 impl<'a> Patience<'a> {
-    pub(crate) fn new(job: &'a str, stop: &'a Stop, status: &'a StatusBoard) -> Self {
-        Self { job, stop, status, deadline: Instant::now() + BUDGET }
+    /// Begins now; `pause` is the time between two tries.
+    pub fn new(job: &'a str, stop: &'a Stop, status: &'a StatusBoard, pause: Duration) -> Self {
+        Self { job, stop, status, pause, deadline: Instant::now() + BUDGET }
     }
 
     /// Tries `open`, each time with the budget that it is given, until it succeeds, fails for good, time is up or a
@@ -30,7 +33,7 @@ impl<'a> Patience<'a> {
     ///
     /// # Errors
     /// The last failure.
-    pub(crate) fn open<T>(&self, mut open: impl FnMut(Duration) -> Result<T>) -> Result<T> {
+    pub fn open<T>(&self, mut open: impl FnMut(Duration) -> Result<T>) -> Result<T> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let error = match open(left.min(TRY)) {
@@ -46,6 +49,7 @@ impl<'a> Patience<'a> {
             }
             tracing::warn!(job = self.job, %error, "trying again for another {} s", left.as_secs());
             self.status.update(|status| status.state = State::Waiting(error.to_string()));
+            self.stop.wait(self.pause);
         }
     }
 }

@@ -1,0 +1,213 @@
+//! Simulation: a job with checkpoints, its real operators, runtime, sinks and commit protocol, over a store and a log in
+//! memory. What goes wrong, and when, follows from a seed; nothing waits, so thousands of crashes take seconds.
+//!
+//! ```text
+//!   instance 1: look, claim, step, step, put segment, put man-X dies        (fault at request 23)
+//!   instance 2: look, claim, publish, step ... put manifest, Z z z          (sleeps at request 41)
+//!   instance 3:   look, claim, step ... to the end of the log                (meanwhile)
+//!   instance 2:                                                 awake: taken over
+//!   the tables: admitted + late + rejected = the log, each once; results = batch over the admitted rows
+//! ```
+//!
+//! Every request to the store is a named fault point: [`faults::Fault`] says what may happen there. Start with [`World`].
+
+pub mod faults;
+mod instance;
+mod log;
+mod store;
+mod tables;
+
+use crate::case::Case;
+use crate::records::Fate;
+use crate::rows::{difference, render};
+use crate::run;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int32Type, Int64Type};
+use citystream_codec::{Decoder, Records};
+use citystream_model::ErrorKind;
+use citystream_model::job::SinkRef;
+use citystream_sql::CheckedJob;
+use faults::{Fault, Fuse};
+use instance::Ended;
+use object_store::memory::InMemory;
+use rand::Rng;
+use rand::rngs::StdRng;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::runtime::Runtime;
+
+/// A job, its log, and the store that all its instances share.
+pub struct World {
+    pub(crate) case: Case,
+    pub(crate) job: CheckedJob,
+    pub(crate) runtime: Runtime,
+    store: Mutex<Arc<InMemory>>,
+    /// Numbers of instances.
+    started: AtomicU64,
+    /// What went wrong while an instance slept.
+    wrong: Mutex<Option<String>>,
+}
+
+/// What one instance meets.
+#[derive(Debug, Clone, Copy)]
+pub struct Life {
+    /// At which request to the store, counted from 0, something happens.
+    pub fault: Option<(u64, Fault)>,
+    /// After how many turns of its loop it is asked to stop.
+    pub stop: Option<u64>,
+    /// Thousandths of each partition's records that are there when it starts.
+    pub visible: usize,
+    /// Most shards.
+    pub shards: usize,
+    /// Microseconds between two looks at the clock.
+    pub tick: i64,
+}
+
+// === impl Life ===
+
+impl Life {
+    /// One that nothing happens to.
+    pub fn plain() -> Self {
+        Self { fault: None, stop: None, visible: 1_000, shards: 1, tick: 1_000 }
+    }
+
+    /// A random one, with a fault or a stop.
+    pub fn random(rng: &mut StdRng) -> Self {
+        let fault = rng.random_bool(0.85).then(|| (rng.random_range(0..120), Fault::random(rng)));
+        let stop = rng.random_bool(0.3).then(|| rng.random_range(0..30));
+        let visible = if rng.random_bool(0.3) { rng.random_range(0..1_000) } else { 1_000 };
+        let tick = [1_000, 200_000, 20_000_000][rng.random_range(0..3)];
+        Self { fault, stop, visible, shards: rng.random_range(1..=3), tick }
+    }
+}
+
+// === impl World ===
+
+impl World {
+    /// The world of a case; `None` when its job is refused.
+    pub fn new(case: Case) -> Option<Arc<Self>> {
+        let mut job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
+        job.spec.sinks = vec![SinkRef { scheme: "parquet".to_owned(), target: "out".to_owned() }];
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (store, wrong) = (Mutex::default(), Mutex::default());
+        Some(Arc::new(Self { case, job, runtime, store, started: AtomicU64::new(0), wrong }))
+    }
+
+    /// The store of the run.
+    pub(crate) fn store(&self) -> Arc<InMemory> {
+        Arc::clone(&self.store.lock().unwrap())
+    }
+
+    /// Runs instances one after the other over an empty store, and one without faults at the end; then checks what they wrote. The number of
+    /// requests that the first one made.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn run(self: &Arc<Self>, lives: &[Life]) -> Result<u64, String> {
+        *self.store.lock().unwrap() = Arc::default();
+        let mut requests = None;
+        for life in lives.iter().chain([&Life::plain()]) {
+            let is_last = requests.is_some() && life.fault.is_none() && life.stop.is_none() && life.visible == 1_000;
+            let made = self.live(life, is_last)?;
+            requests.get_or_insert(made);
+        }
+        self.check()?;
+        Ok(requests.unwrap_or_default())
+    }
+
+    /// Runs one instance; the requests that it made.
+    fn live(self: &Arc<Self>, life: &Life, must_finish: bool) -> Result<u64, String> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let fuse = Arc::new(Fuse::new(life.fault));
+        let world = Arc::clone(self);
+        // Another one takes over and comes to its end while this one sleeps.
+        let meanwhile = move || {
+            if let Err(error) = world.live(&Life::plain(), false) {
+                world.wrong.lock().unwrap().replace(error);
+            }
+        };
+        let ended = instance::run(self, number, life, &fuse, Arc::new(meanwhile));
+        let requests = fuse.requests();
+        if let Some(error) = self.wrong.lock().unwrap().take() {
+            return Err(error);
+        }
+        match ended {
+            Ended::Died => Ok(requests),
+            Ended::Done => Ok(requests),
+            Ended::Failed(error) if error.kind() == ErrorKind::Conflict && fuse.slept() => Ok(requests),
+            Ended::Failed(error) if must_finish || error.kind() != ErrorKind::Unavailable => {
+                Err(format!("instance {number} ({life:?}): {error}"))
+            }
+            Ended::Failed(error) => Err(format!("instance {number} ({life:?}) gave up: {error}")),
+        }
+    }
+
+    /// Checks the tables: every record once, results as a batch over the admitted rows has them, nothing left in staging.
+    fn check(&self) -> Result<(), String> {
+        let mut admitted = Vec::new();
+        for (at, stream) in self.job.streams.iter().enumerate() {
+            let place = self.case.world.streams.iter().position(|known| known.name == stream.name).unwrap();
+            let late_table = self.job.spec.late_table(&stream.name, self.job.streams.len());
+            let late = once("late", &tables::addresses(self, &late_table))?;
+            let rejects = format!("{}/{}", stream.rejects, self.job.spec.name);
+            let rejected = once("rejected", &tables::addresses(self, &rejects))?;
+            let log = (0i32..).zip(&self.case.records[place]);
+            let all = log.flat_map(|(partition, records)| records.iter().map(move |raw| (partition, raw)));
+            let flawed: BTreeSet<_> = all
+                .filter(|(_, raw)| raw.fate == Fate::Reject)
+                .map(|(partition, raw)| (partition, raw.record.offset))
+                .collect();
+            if flawed != rejected {
+                return Err(format!("stream {at}: rejected {rejected:?}, expected {flawed:?}"));
+            }
+            admitted.push(self.rows(at, place, &late)?);
+        }
+        let columns = self.job.schema.fields().len();
+        let expected = run::batch(&self.job, admitted).map_err(|error| format!("batch run: {error}"))?;
+        let (only_tables, only_batch) =
+            difference(&render(&tables::rows(self, "out"), columns), &render(&expected, columns));
+        if !only_tables.is_empty() || !only_batch.is_empty() {
+            return Err(format!("only in the table: {only_tables:#?}\nonly in the batch: {only_batch:#?}"));
+        }
+        match tables::staged(self) {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("left in staging: {left:?}")),
+        }
+    }
+
+    /// The rows of a stream that are not `late`.
+    fn rows(&self, at: usize, place: usize, late: &BTreeSet<(i32, i64)>) -> Result<Vec<RecordBatch>, String> {
+        let decoder = Decoder::new(Arc::clone(&self.job.streams[at]));
+        let mut batches = Vec::new();
+        let mut found = 0;
+        for (partition, raw) in (0i32..).zip(&self.case.records[place]) {
+            let records: Records = raw.iter().map(|raw| raw.record.clone()).collect();
+            let batch = decoder.decode(partition, &records, run::NOW).map_err(|error| error.to_string())?.batch;
+            let offsets = batch.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().clone();
+            let is_good = |offset: &i64| Some(!late.contains(&(partition, *offset)));
+            let good: BooleanArray = offsets.values().iter().map(is_good).collect();
+            found += batch.num_rows() - good.true_count();
+            batches.push(filter_record_batch(&batch, &good).unwrap());
+        }
+        if found == late.len() {
+            Ok(batches)
+        } else {
+            Err(format!("{} late rows, {found} of them are rows", late.len()))
+        }
+    }
+}
+
+/// Addresses as a set; none may stand twice.
+fn once(what: &str, addresses: &[(i32, i64)]) -> Result<BTreeSet<(i32, i64)>, String> {
+    let set: BTreeSet<_> = addresses.iter().copied().collect();
+    if set.len() == addresses.len() { Ok(set) } else { Err(format!("a {what} record stands twice: {addresses:?}")) }
+}
+
+/// Partition and offset of each row of a table.
+pub(crate) fn addresses_of(batch: &RecordBatch) -> Vec<(i32, i64)> {
+    let partitions = batch.column_by_name("_partition").unwrap().as_primitive::<Int32Type>();
+    let offsets = batch.column_by_name("_offset").unwrap().as_primitive::<Int64Type>();
+    partitions.values().iter().copied().zip(offsets.values().iter().copied()).collect()
+}

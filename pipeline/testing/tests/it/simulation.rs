@@ -1,0 +1,94 @@
+//! Crashes, lost answers and sleepers at every request to the store: tables are those of an uninterrupted run.
+//!
+//! `CITYSTREAM_SIM_CASES` sets the number of random schedules, `CITYSTREAM_SIM_FIRST` where they begin,
+//! `CITYSTREAM_SIM_SEED` runs one of them.
+
+use citystream_testing::case::Case;
+use citystream_testing::sim::faults::Fault;
+use citystream_testing::sim::{Life, World};
+use rand::Rng;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Random schedules of a plain run.
+const SCHEDULES: u64 = 1_000;
+/// Cases whose every request meets every fault.
+const ENUMERATED: usize = 3;
+/// Failures that are shown before the run stops.
+const FAILURES: usize = 5;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// What happens under a seed: some instances with faults, one after the other; `None` when its job is refused.
+fn schedule(seed: u64) -> Option<Result<u64, String>> {
+    let case = Case::generate(seed);
+    let mut rng = case.rng(7);
+    let lives: Vec<Life> = (0..rng.random_range(1..5)).map(|_| Life::random(&mut rng)).collect();
+    let world = World::new(case)?;
+    let run = catch_unwind(AssertUnwindSafe(|| world.run(&lives)));
+    let text = |panic: Box<dyn std::any::Any + Send>| {
+        let known = panic.downcast_ref::<String>().cloned();
+        known.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    };
+    let run = run.unwrap_or_else(|panic| Err(format!("panic: {}", text(panic))));
+    Some(run.map_err(|error| format!("CITYSTREAM_SIM_SEED={seed}: {lives:#?}\n{error}")))
+}
+
+#[test]
+fn random_schedules() {
+    if let Some(seed) = number("CITYSTREAM_SIM_SEED") {
+        println!("{}", Case::generate(seed).job);
+        return println!("{:?}", schedule(seed).unwrap().unwrap_or_else(|error| panic!("{error}")));
+    }
+    let first = number("CITYSTREAM_SIM_FIRST").unwrap_or(0);
+    let wanted = number("CITYSTREAM_SIM_CASES").unwrap_or(SCHEDULES);
+    let (next, ran, failures) = (AtomicU64::new(first), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while ran.load(Ordering::Relaxed) < wanted && failures.lock().unwrap().len() < FAILURES {
+            match schedule(next.fetch_add(1, Ordering::Relaxed)) {
+                None => continue,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => failures.lock().unwrap().push(error),
+            }
+            ran.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    let failures = failures.into_inner().unwrap();
+    println!("{} schedules", ran.into_inner());
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// Cases with a window, late rows and rejects, and a run that is short enough.
+fn enumerated() -> impl Iterator<Item = (u64, Arc<World>, u64)> {
+    let good = |seed: u64| {
+        let case = Case::generate(seed);
+        let rows: usize = case.records.iter().flatten().map(Vec::len).sum();
+        if !case.query.windowed || !(30..120).contains(&rows) {
+            return None;
+        }
+        let world = World::new(case)?;
+        let requests = world.run(&[Life::plain()]).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        (60..160).contains(&requests).then_some((seed, world, requests))
+    };
+    (0..).filter_map(good).take(ENUMERATED)
+}
+
+#[test]
+fn every_fault_at_every_request() {
+    for (seed, world, requests) in enumerated() {
+        for fault in Fault::ALL {
+            for at in 0..requests {
+                let life = Life { fault: Some((at, fault)), ..Life::plain() };
+                world.run(&[life]).unwrap_or_else(|error| panic!("seed {seed}: {fault:?} at {at}: {error}"));
+            }
+        }
+        println!("seed {seed}: {requests} requests");
+    }
+}
