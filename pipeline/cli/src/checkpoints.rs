@@ -45,7 +45,7 @@ impl CheckpointDir {
             if interval < SHORTEST { Err(Error::job(format!("expected at least {shown}"))) } else { Ok(interval) }
         });
         let interval = interval.map_err(|error| Error::job(format!("--checkpoint-interval: {error}")))?;
-        let (store, prefix) = open_writable("checkpoint folder", written, run_id, &handle, stop)?;
+        let (store, prefix) = open_writable("checkpoint folder", written, run_id, true, &handle, stop)?;
         Ok(Self { written: written.to_owned(), store, prefix, handle, interval: micros(interval) })
     }
 

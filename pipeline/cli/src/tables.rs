@@ -3,7 +3,7 @@
 use crate::args::IfExists;
 use crate::exit::Outcome;
 use crate::wire::rejects_table;
-use citystream_connect::files::{holds_rows, open_store, remove_table};
+use citystream_connect::files::{durable, holds_rows, open_store, remove_table};
 use citystream_model::job::JobSpec;
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock};
@@ -23,6 +23,8 @@ pub(crate) struct DataDir {
     written: String,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// True when what is written has to survive the machine's death.
+    is_durable: bool,
     /// Part of every file name of this process.
     pub(crate) run_id: String,
     /// Where the store's I/O runs.
@@ -32,14 +34,14 @@ pub(crate) struct DataDir {
 // === impl DataDir ===
 
 impl DataDir {
-    /// Opens the folder or store, and makes sure that it can be written.
+    /// Opens the folder or store, and makes sure that it can be written. `is_durable`: tables survive the machine's death.
     ///
     /// # Errors
     /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
-    pub(crate) fn open(written: &str, handle: Handle, stop: &Stop) -> Result<Self> {
+    pub(crate) fn open(written: &str, is_durable: bool, handle: Handle, stop: &Stop) -> Result<Self> {
         let run_id = format!("{:x}-{:x}", SystemClock.now(), std::process::id());
-        let (store, prefix) = open_writable("data folder", written, &run_id, &handle, stop)?;
-        Ok(Self { written: written.to_owned(), store, prefix, run_id, handle })
+        let (store, prefix) = open_writable("data folder", written, &run_id, is_durable, &handle, stop)?;
+        Ok(Self { written: written.to_owned(), store, prefix, is_durable, run_id, handle })
     }
 
     /// Store and folder of a table: below the data folder, or where an absolute URL says.
@@ -48,7 +50,7 @@ impl DataDir {
     /// A URL whose store cannot be opened.
     pub(crate) fn table(&self, target: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
         if target.contains("://") {
-            return open_store(target);
+            return if self.is_durable { durable(target) } else { open_store(target) };
         }
         Ok((Arc::clone(&self.store), citystream_connect::files::table_path(&self.prefix, target)))
     }
@@ -99,7 +101,8 @@ impl DataDir {
     }
 }
 
-/// Opens a folder or store, and makes sure that it can be written; `what` it is, for messages.
+/// Opens a folder or store, and makes sure that it can be written; `what` it is, for messages. `is_durable`: what is put
+/// there is to survive the machine's death.
 ///
 /// # Errors
 /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
@@ -107,10 +110,11 @@ pub(crate) fn open_writable(
     what: &str,
     written: &str,
     run_id: &str,
+    is_durable: bool,
     handle: &Handle,
     stop: &Stop,
 ) -> Result<(Arc<dyn ObjectStore>, Path)> {
-    let (store, prefix) = open_store(written)?;
+    let (store, prefix) = if is_durable { durable(written)? } else { open_store(written)? };
     let probe = prefix.clone().join("_probe").join(run_id);
     let deadline = Instant::now() + BUDGET;
     // Each try waits within the store's client, where the store does not answer.

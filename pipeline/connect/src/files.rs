@@ -18,9 +18,10 @@
 //!
 //! Files are compressed with zstd, times are microseconds without a zone, the folder's columns are extra. A local
 //! file is written under a name with `#` at its end and renamed; it survives the death of the process, not
-//! necessarily that of the machine (nothing is fsynced).
+//! necessarily that of the machine, unless the store is `durable`, as it is for jobs with checkpoints.
 
 mod config;
+mod durable;
 mod folder;
 mod open_files;
 mod put;
@@ -32,4 +33,4 @@ mod tests;
 
 pub use config::{Naming, ParquetConfig, check_table, check_target};
 pub use sink::ParquetSink;
-pub use store::{holds_rows, is_visible, open_store, remove_table, table_path};
+pub use store::{durable, holds_rows, is_visible, open_store, remove_table, table_path};

@@ -14,6 +14,7 @@ pub mod job;
 pub mod nearest;
 pub mod position;
 pub mod staged;
+pub mod storage;
 pub mod stream;
 pub mod table;
 pub mod time;

@@ -14,11 +14,13 @@
 //! It knows nothing of what operators mean: a run is rows, an operator is a number.
 
 pub mod commit;
+mod damage;
 pub mod manifest;
 pub mod run;
 pub mod segment;
 pub mod store;
 
+pub use damage::is_damage;
 pub use manifest::Manifest;
 pub use run::Run;
 pub use store::CheckpointStore;

@@ -5,6 +5,7 @@
 //!   { "job": "corridor_flow_5m", "epoch": 17, "watermark": ..., "streams": [...], "runs": [...], "staged": [...] }
 //! ```
 
+use crate::damage::damaged;
 use crate::segment::RunRef;
 use citystream_model::time::Micros;
 use citystream_model::{Error, Result, StagedFile};
@@ -103,7 +104,7 @@ impl Manifest {
     /// [`citystream_model::ErrorKind::Unavailable`], permanent: it is damaged. [`citystream_model::ErrorKind::Job`]: a
     /// newer release wrote it, or it is no manifest at all.
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
-        let damaged = |found: String| Error::unavailable(format!("checkpoint damaged: {name}: {found}")).permanent();
+        let damaged = |found: String| damaged(&format!("{name}: {found}"));
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("no text".to_owned()))?;
         let (head, body) = text.split_once('\n').ok_or_else(|| damaged("no first line".to_owned()))?;
         let mut words = head.split(' ');

@@ -5,6 +5,7 @@
 //!              ^ range and CRC-32C of each stand in the manifest
 //! ```
 
+use crate::damage::damaged;
 use crate::run::{Owner, Run};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -69,7 +70,7 @@ impl RunRef {
     pub fn read(&self, bytes: &[u8]) -> Result<Run> {
         let damaged = |found: String| {
             let at = format!("bytes {} to {} of {}", self.offset, self.offset.saturating_add(self.length), self.object);
-            Error::unavailable(format!("checkpoint damaged: {at}: {found}")).permanent()
+            damaged(&format!("{at}: {found}"))
         };
         let found = crc32c::crc32c(bytes);
         if bytes.len() as u64 != self.length || found != self.crc32c {

@@ -1,11 +1,12 @@
 //! The folder of one job's checkpoints in an object store.
 
 use crate::commit::{Created, KEPT, Stored, garbage};
+use crate::damage::{damaged, is_damage};
 use crate::manifest::Manifest;
 use crate::run::{Owner, Run};
 use crate::segment::RunRef;
 use bytes::Bytes;
-use citystream_model::{Error, Result};
+use citystream_model::{Error, Result, storage};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -190,8 +191,7 @@ impl CheckpointStore {
             let parts = match self.store.get_ranges(&self.path(object), &ranges).await {
                 Ok(parts) => parts,
                 Err(object_store::Error::NotFound { .. }) => {
-                    let message = format!("checkpoint damaged: {}/{object} is missing", self.shown);
-                    return Err(Error::unavailable(message).permanent());
+                    return Err(damaged(&format!("{}/{object} is missing", self.shown)));
                 }
                 Err(error) => return Err(self.failure("read", object, error)),
             };
@@ -250,8 +250,7 @@ impl CheckpointStore {
 
     async fn manifest(&self, epoch: u64) -> Result<Manifest> {
         let found = self.find(epoch).await?;
-        let missing = || Error::unavailable(format!("{}/{} is missing", self.shown, manifest_name(epoch)));
-        found.ok_or_else(|| missing().permanent())
+        found.ok_or_else(|| damaged(&format!("{}/{} is missing", self.shown, manifest_name(epoch))))
     }
 
     /// Puts an object that is not there yet; false when one is.
@@ -274,7 +273,9 @@ impl CheckpointStore {
     }
 
     fn failure(&self, what: &str, name: &str, error: object_store::Error) -> Error {
-        Error::unavailable(format!("cannot {what} {}/{name}", self.shown)).caused_by(error)
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        let denied = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
+        storage::failure(what, &format!("{}/{name}", self.shown), denied, error)
     }
 }
 
@@ -285,11 +286,6 @@ pub fn segment_name(epoch: u64, writer: &str) -> String {
 
 fn manifest_name(epoch: u64) -> String {
     format!("{MANIFESTS}/{epoch:020}.json")
-}
-
-/// True for what another manifest may help with: a damaged or missing object, not a store that does not answer.
-pub fn is_damage(error: &Error) -> bool {
-    error.kind() == citystream_model::ErrorKind::Unavailable && !error.is_retryable()
 }
 
 #[cfg(test)]

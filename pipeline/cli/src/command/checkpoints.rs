@@ -8,8 +8,7 @@ use citystream_connect::files::open_store;
 use citystream_model::duration::format_size;
 use citystream_model::time::format_time;
 use citystream_model::{Error, Result};
-use citystream_state::store::{CheckpointStore, is_damage};
-use citystream_state::{Manifest, commit};
+use citystream_state::{CheckpointStore, Manifest, commit, is_damage};
 use serde_json::{Value, json};
 
 /// A checkpoint and what was found wrong with it.

@@ -37,8 +37,9 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let data_dir = required(args.data_dir, &config.data_dir, "data-dir")?;
     let if_exists = if_exists(args.if_exists, &config.if_exists)?;
     let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;
-    let data = DataDir::open(&data_dir, context.handle().clone(), &context.stop)?;
-    let checkpoints = match text(args.checkpoint_dir, &config.checkpoint_dir) {
+    let checkpoint_dir = text(args.checkpoint_dir, &config.checkpoint_dir);
+    let data = DataDir::open(&data_dir, checkpoint_dir.is_some(), context.handle().clone(), &context.stop)?;
+    let checkpoints = match checkpoint_dir {
         None => None,
         Some(folder) => {
             let interval = args.checkpoint_interval.as_deref().unwrap_or(&config.checkpoint_interval);

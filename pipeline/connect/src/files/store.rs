@@ -1,19 +1,21 @@
 //! Where tables lie: a local folder or an object store, which files of it count, and what its errors mean.
 
-use citystream_model::{Error, Result};
+use super::durable::Durable;
+use citystream_model::{Error, Result, storage};
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt, RetryConfig};
-use std::error::Error as StdError;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use url::Url;
 
-/// The store of a local folder (made if it is missing) or of `s3://bucket/path`, and the folder's path in it.
+/// The store of a local folder (made if it is missing) or of `s3://bucket/path`, and the folder's path in it. What is put
+/// into a folder survives the death of the process, not that of the machine: [`durable`] does.
 ///
 /// An object store takes its usual environment variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`,
 /// `AWS_ALLOW_HTTP`, ...).
@@ -92,25 +94,25 @@ pub fn remove_table(store: &Arc<dyn ObjectStore>, prefix: &Path, handle: &Handle
 
 /// What an error of the store means for the operator.
 pub(crate) fn failure(what: &str, path: &str, error: object_store::Error) -> Error {
-    let kind = io_kind(&error);
-    let made = match (&error, kind) {
-        (_, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) => Error::resource(format!(
-            "cannot {what} {path}: the disk is full; free space or move the data folder, then start the job again"
-        )),
-        (_, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem))
-        | (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }, _) => {
-            Error::unavailable(format!(
-                "cannot {what} {path}: permission denied; give the process the right to write there"
-            ))
-            .permanent()
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let denied = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
+    storage::failure(what, path, denied, error)
+}
+
+/// As [`open_store`]; what was put into a folder is on the disk before a put returns, as in an object store.
+///
+/// # Errors
+/// As [`open_store`].
+pub fn durable(url_or_path: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    let (store, path) = open_store(url_or_path)?;
+    let folder = match url_or_path.split_once("://") {
+        None => PathBuf::from(url_or_path),
+        Some(("file", _)) => {
+            parse(url_or_path)?.to_file_path().map_err(|()| not_a_store(url_or_path, "no local path"))?
         }
-        (_, Some(io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)) => Error::unavailable(format!(
-            "cannot {what} {path}: a part of it is a file or too long; choose another folder"
-        ))
-        .permanent(),
-        _ => Error::unavailable(format!("cannot {what} {path}")),
+        Some(_) => return Ok((store, path)),
     };
-    made.caused_by(error)
+    Ok((Arc::new(Durable::new(store, folder)), path))
 }
 
 fn open_folder(shown: &str, path: &std::path::Path) -> Result<(Arc<dyn ObjectStore>, Path)> {
@@ -139,16 +141,4 @@ fn parse(url: &str) -> Result<Url> {
 
 fn not_a_store(shown: &str, found: &str) -> Error {
     Error::job(format!("data folder '{shown}': found {found}, expected a local folder or s3://BUCKET/PATH"))
-}
-
-/// The operating system's kind of error below a store's error.
-fn io_kind(error: &object_store::Error) -> Option<io::ErrorKind> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(found) = next {
-        if let Some(io) = found.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        next = found.source();
-    }
-    None
 }

@@ -2,7 +2,8 @@
 
 use super::store::failure;
 use super::{
-    Naming, ParquetConfig, ParquetSink, check_target, holds_rows, is_visible, open_store, remove_table, table_path,
+    Naming, ParquetConfig, ParquetSink, check_target, durable, holds_rows, is_visible, open_store, remove_table,
+    table_path,
 };
 use crate::sink::{Published, Sink, SinkRows};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -11,6 +12,7 @@ use citystream_model::ErrorKind;
 use citystream_model::job::{PartitionBy, SinkRef};
 use citystream_model::time::Micros;
 use object_store::path::Path;
+use object_store::{MultipartUpload as _, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -418,4 +420,23 @@ fn files_of_an_epoch_that_will_never_be_are_removed() {
     assert_eq!(left, ["5f3a-5-0-w1.parquet", "other-5-0-w1.parquet"]);
     publisher.publish(5, &kept).unwrap();
     assert!(publisher.publish(6, &lost).is_err());
+}
+
+#[test]
+fn a_durable_folder_is_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (store, prefix) = durable(folder.path().to_str().unwrap()).unwrap();
+    runtime.block_on(async {
+        let (from, to) = (prefix.clone().join("a").join("x"), prefix.clone().join("b").join("c").join("y"));
+        store.put(&from, "12".into()).await.unwrap();
+        store.rename(&from, &to).await.unwrap();
+        let mut upload = store.put_multipart(&from).await.unwrap();
+        upload.put_part("345".into()).await.unwrap();
+        upload.complete().await.unwrap();
+        store.copy(&from, &prefix.clone().join("z")).await.unwrap();
+        assert!(store.rename(&prefix.clone().join("missing"), &to).await.is_err());
+    });
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!([read("a/x"), read("b/c/y"), read("z")], ["345", "12", "345"]);
 }
