@@ -139,6 +139,9 @@ pub(crate) struct RunArgs {
     /// Longest time between two checkpoints of a job, such as 10s
     #[arg(long, value_name = "DURATION")]
     pub(crate) checkpoint_interval: Option<String>,
+    /// Longest time from a row to its commit in a topic, such as 500ms
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) commit_interval: Option<String>,
     /// What holds for the outputs of jobs with checkpoints; tables are exact either way, topics may repeat rows after a
     /// crash with at-least-once (with the same citystream-id)
     #[arg(long)]

@@ -3,10 +3,11 @@
 use crate::args::Guarantee;
 use crate::exit::Outcome;
 use crate::tables::open_writable;
-use citystream_model::duration::parse_duration;
+use citystream_connect::kafka::OutboxConfig;
+use citystream_model::Error;
+use citystream_model::duration::{format_duration, parse_duration};
 use citystream_model::time::{Micros, micros};
-use citystream_model::{Error, Result};
-use citystream_runtime::checkpoint::recover::JobFolder;
+use citystream_runtime::checkpoint::recover::{Base, JobFolder};
 use citystream_runtime::stop::Stop;
 use citystream_sql::CheckedJob;
 use citystream_state::CheckpointStore;
@@ -19,6 +20,8 @@ use tokio::runtime::Handle;
 
 /// Shortest time between two checkpoints.
 const SHORTEST: Duration = Duration::from_millis(100);
+/// Shortest time from a row to its commit in a topic.
+const SHORTEST_COMMIT: Duration = Duration::from_millis(10);
 
 /// A folder or an object store below which jobs have their checkpoints.
 #[derive(Debug, Clone)]
@@ -30,6 +33,17 @@ pub(crate) struct CheckpointDir {
     handle: Handle,
     /// Longest time between two checkpoints of a job.
     pub(crate) interval: Micros,
+    /// Longest time from a row to its commit in a topic.
+    pub(crate) commit_interval: Duration,
+    /// What holds for topics.
+    pub(crate) guarantee: Guarantee,
+}
+
+/// How often, and for what.
+pub(crate) struct Promises {
+    pub(crate) interval: String,
+    pub(crate) commit_interval: String,
+    pub(crate) guarantee: Guarantee,
 }
 
 // === impl CheckpointDir ===
@@ -39,14 +53,20 @@ impl CheckpointDir {
     ///
     /// # Errors
     /// It cannot be written; an interval that is none.
-    pub(crate) fn open(written: &str, interval: &str, run_id: &str, handle: Handle, stop: &Stop) -> Outcome<Self> {
-        let interval = parse_duration(interval).and_then(|interval| {
-            let shown = citystream_model::duration::format_duration(SHORTEST);
-            if interval < SHORTEST { Err(Error::job(format!("expected at least {shown}"))) } else { Ok(interval) }
-        });
-        let interval = interval.map_err(|error| Error::job(format!("--checkpoint-interval: {error}")))?;
+    pub(crate) fn open(written: &str, promises: &Promises, run_id: &str, handle: Handle, stop: &Stop) -> Outcome<Self> {
+        let interval = micros(interval("--checkpoint-interval", &promises.interval, SHORTEST)?);
+        let commit_interval = self::interval("--commit-interval", &promises.commit_interval, SHORTEST_COMMIT)?;
         let (store, prefix) = open_writable("checkpoint folder", written, run_id, true, &handle, stop)?;
-        Ok(Self { written: written.to_owned(), store, prefix, handle, interval: micros(interval) })
+        let guarantee = promises.guarantee;
+        Ok(Self { written: written.to_owned(), store, prefix, handle, interval, commit_interval, guarantee })
+    }
+
+    /// Where a job keeps what it has not sent to topics yet.
+    pub(crate) fn outbox(&self, folder: &JobFolder, base: &Base) -> OutboxConfig {
+        let (store, prefix) = folder.store.outbox();
+        let (handle, writer, commit_interval) = (self.handle.clone(), folder.writer.clone(), self.commit_interval);
+        let (identity, next) = (base.claim.identity.clone(), base.claim.epoch + 1);
+        OutboxConfig { store, prefix, handle, identity, writer, next, commit_interval }
     }
 
     /// The folder of a job.
@@ -63,6 +83,15 @@ impl CheckpointDir {
     }
 }
 
+/// Reads an interval.
+fn interval(flag: &str, text: &str, shortest: Duration) -> Outcome<Duration> {
+    let found = parse_duration(text).and_then(|found| {
+        let shown = format_duration(shortest);
+        if found < shortest { Err(Error::job(format!("found '{text}', expected at least {shown}"))) } else { Ok(found) }
+    });
+    found.map_err(|error| Error::job(format!("{flag}: {error}")).into())
+}
+
 /// The `--guarantee` flag, else the setting.
 pub(crate) fn guarantee(flag: Option<Guarantee>, setting: &str) -> Outcome<Guarantee> {
     match (flag, setting) {
@@ -73,19 +102,6 @@ pub(crate) fn guarantee(flag: Option<Guarantee>, setting: &str) -> Outcome<Guara
             "configuration, run.guarantee: found '{other}', expected 'exactly-once' or 'at-least-once'"
         ))
         .into()),
-    }
-}
-
-/// Refuses jobs whose guarantee cannot be given yet.
-pub(crate) fn check_guarantee(job: &CheckedJob, guarantee: Guarantee) -> Result<()> {
-    let topic = job.spec.sinks.iter().find(|sink| sink.scheme == "kafka");
-    match (guarantee, topic) {
-        (Guarantee::ExactlyOnce, Some(topic)) => Err(Error::job(format!(
-            "job '{}' with checkpoints: found sink '{topic}', which repeats rows after a crash; give --guarantee \
-             at-least-once (repeated rows have the same citystream-id), or write to a table only",
-            job.spec.name
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct RunConfig {
     pub(crate) if_exists: String,
     pub(crate) checkpoint_dir: String,
     pub(crate) checkpoint_interval: String,
+    pub(crate) commit_interval: String,
     pub(crate) guarantee: String,
 }
 

@@ -4,6 +4,7 @@
 //!   <checkpoint-dir>/<job>/
 //!     job.json                               whose folder it is
 //!     ckpt/<epoch>-<writer>.seg              runs of one checkpoint, one behind the other
+//!     outbox/<topic>/...                     messages of epochs, until they are published
 //!     manifest/<epoch>.json                  what epoch <epoch> is: positions, runs, files to publish
 //! ```
 //!

@@ -47,6 +47,7 @@ const LISTINGS: usize = 3;
 const IDENTITY: &str = "job.json";
 const MANIFESTS: &str = "manifest";
 const SEGMENTS: &str = "ckpt";
+const OUTBOX: &str = "outbox";
 
 // === impl CheckpointStore ===
 
@@ -54,6 +55,11 @@ impl CheckpointStore {
     /// The folder of `job` below `root`; `shown` is `root` as it was written.
     pub fn new(store: Arc<dyn ObjectStore>, root: &Path, job: &str, shown: &str) -> Self {
         Self { store, folder: root.clone().join(job), shown: format!("{}/{job}", shown.trim_end_matches('/')) }
+    }
+
+    /// Where sinks keep what they publish once it is decided, if they have no folder of their own.
+    pub fn outbox(&self) -> (Arc<dyn ObjectStore>, Path) {
+        (Arc::clone(&self.store), self.folder.clone().join(OUTBOX))
     }
 
     /// Whose folder it is; `new` makes it the folder of a job that has none yet.

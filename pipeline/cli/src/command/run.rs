@@ -1,7 +1,7 @@
 //! `citystream run`: jobs over Kafka, until they are caught up or asked to stop.
 
 use crate::args::RunArgs;
-use crate::checkpoints::{self, CheckpointDir};
+use crate::checkpoints::{self, CheckpointDir, Promises};
 use crate::command::Context;
 use crate::config::{brokers, required};
 use crate::exit::{Failure, Outcome, number};
@@ -42,19 +42,19 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let checkpoints = match checkpoint_dir {
         None => None,
         Some(folder) => {
-            let interval = args.checkpoint_interval.as_deref().unwrap_or(&config.checkpoint_interval);
+            let promises = Promises {
+                interval: args.checkpoint_interval.unwrap_or_else(|| config.checkpoint_interval.clone()),
+                commit_interval: args.commit_interval.unwrap_or_else(|| config.commit_interval.clone()),
+                guarantee: checkpoints::guarantee(args.guarantee, &config.guarantee)?,
+            };
             let (handle, run_id) = (context.handle().clone(), data.run_id.as_str());
-            Some(CheckpointDir::open(&folder, interval, run_id, handle, &context.stop)?)
+            Some(CheckpointDir::open(&folder, &promises, run_id, handle, &context.stop)?)
         }
     };
-    let guarantee = checkpoints::guarantee(args.guarantee, &config.guarantee)?;
     for job in &jobs {
         let goes_on = match &checkpoints {
             None => false,
-            Some(folder) => {
-                checkpoints::check_guarantee(job, guarantee)?;
-                folder.of(job, &data.run_id).check()?
-            }
+            Some(folder) => folder.of(job, &data.run_id).check()?,
         };
         if !goes_on {
             data.check_empty(&job.spec, &job.streams, if_exists)?;

@@ -1,11 +1,11 @@
 //! A running job from a checked one: sources, sinks and operators, new or as its newest checkpoint has them.
 
 use super::Shared;
-use crate::args::IfExists;
+use crate::args::{Guarantee, IfExists};
 use crate::checkpoints::CheckpointDir;
 use citystream_connect::Sink;
 use citystream_connect::files::Naming;
-use citystream_connect::kafka::{KafkaSink, KafkaSource};
+use citystream_connect::kafka::{KafkaSink, KafkaSource, TransactionalSink};
 use citystream_model::job::SinkRef;
 use citystream_model::position::StartFrom;
 use citystream_model::stream::{Path, Stream};
@@ -106,7 +106,7 @@ impl Connect for Connector<'_> {
                 Naming::Epochs { identity, writer, next: base.claim.epoch + 1 }
             }
         };
-        let sinks = spec.sinks.iter().map(|sink| self.sink(sink, &naming)).collect::<Result<_>>()?;
+        let sinks = spec.sinks.iter().map(|sink| self.sink(sink, &naming, base)).collect::<Result<_>>()?;
         let late = streams.iter().map(|stream| data.late(spec, stream, streams.len(), &naming));
         let late = late.collect::<Result<_>>()?;
         let rejects = streams.iter().map(|stream| data.rejects(spec, stream, &naming)).collect::<Result<_>>()?;
@@ -135,18 +135,33 @@ impl Connector<'_> {
         Ok(input)
     }
 
-    fn sink(&self, sink: &SinkRef, naming: &Naming) -> Result<Box<dyn Sink>> {
+    fn sink(&self, sink: &SinkRef, naming: &Naming, base: Option<&Base>) -> Result<Box<dyn Sink>> {
         let CheckedJob { spec, schema, .. } = self.job;
         match sink.scheme.as_str() {
             "parquet" => self.shared.data.parquet(spec, &sink.target, schema, spec.partition_by.clone(), naming),
-            "kafka" => {
-                let client = self.shared.client(None)?;
-                let sink = self
-                    .patience
-                    .open(|budget| KafkaSink::open(&client, &spec.name, &sink.target, &spec.key, schema, budget))?;
-                Ok(Box::new(sink))
-            }
+            "kafka" => self.topic(&sink.target, base),
             other => Err(Error::internal(format!("no sink of scheme '{other}'"))),
+        }
+    }
+
+    /// A topic: in transactions with checkpoints, unless rows may be repeated.
+    fn topic(&self, topic: &str, base: Option<&Base>) -> Result<Box<dyn Sink>> {
+        let CheckedJob { spec, schema, .. } = self.job;
+        let client = self.shared.client(None)?;
+        let plain = |budget| KafkaSink::open(&client, &spec.name, topic, &spec.key, schema, budget);
+        let (Some(base), Some(folder)) = (base, &self.shared.checkpoints) else {
+            return Ok(Box::new(self.patience.open(plain)?));
+        };
+        let outbox = folder.outbox(&folder.of(self.job, &self.shared.data.run_id), base);
+        match folder.guarantee {
+            Guarantee::AtLeastOnce => Ok(Box::new(self.patience.open(plain)?.with_leftovers(&client, &outbox))),
+            Guarantee::ExactlyOnce => {
+                let sink = self.patience.open(|budget| {
+                    let outbox = outbox.clone();
+                    TransactionalSink::open(&client, &spec.name, topic, &spec.key, schema, outbox, budget)
+                });
+                Ok(Box::new(sink?))
+            }
         }
     }
 }

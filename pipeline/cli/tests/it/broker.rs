@@ -67,6 +67,24 @@ pub(crate) fn send<V: AsRef<[u8]>>(topic: &str, partition: i32, values: impl Int
     send_records(topic, partition, values);
 }
 
+/// A producer, for tests that send often.
+pub(crate) fn producer() -> KafkaProducer {
+    KafkaProducer::open(&client()).unwrap()
+}
+
+/// As [`send`], through `producer`.
+pub(crate) fn send_by<V: AsRef<[u8]>>(
+    producer: &KafkaProducer,
+    topic: &str,
+    partition: i32,
+    values: impl IntoIterator<Item = V>,
+) {
+    for value in values {
+        producer.send(topic, Some(partition), Some(b"key"), Some(value.as_ref()), &[], None).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
 /// Sends values or tombstones to one partition, each with its record time in milliseconds.
 pub(crate) fn send_records<V: AsRef<[u8]>>(
     topic: &str,

@@ -2,10 +2,11 @@
 //!
 //! `CITYSTREAM_KILLS` sets how often they are killed, `CITYSTREAM_KILL_SEED` when.
 
-use crate::broker::send;
+use crate::broker::{producer, send_by, values};
 use crate::city::{City, FLOW};
 use crate::process::Live;
 use crate::tables;
+use citystream_connect::kafka::KafkaProducer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+const CHECKPOINTS: [&str; 6] =
+    ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms", "--commit-interval", "50ms"];
 const PARTITIONS: i32 = 3;
 /// 2026-03-29T05:00:00Z in seconds.
 const START: i64 = 1_774_760_400;
@@ -60,7 +63,13 @@ fn time(second: i64) -> String {
 }
 
 /// Sends some rows per partition, in event time order but for a delay that makes a few of them late.
-fn send_some(city: &City, rng: &mut StdRng, clock: &mut i64, sent: &mut BTreeMap<&'static str, Sent>) {
+fn send_some(
+    city: &City,
+    producer: &KafkaProducer,
+    rng: &mut StdRng,
+    clock: &mut i64,
+    sent: &mut BTreeMap<&'static str, Sent>,
+) {
     for stream in ["flow", "speed"] {
         for partition in 0..PARTITIONS {
             let rows = sent.entry(stream).or_default().entry(partition).or_default();
@@ -72,7 +81,7 @@ fn send_some(city: &City, rng: &mut StdRng, clock: &mut i64, sent: &mut BTreeMap
                 let number = rng.random_range(0..100);
                 rows.push((second, format!(r#"{{"site":"s{site}",{value}:{number},"at":"{}"}}"#, time(second))));
             }
-            send(&city.topic(stream), partition, rows[first..].iter().map(|(_, row)| row));
+            send_by(producer, &city.topic(stream), partition, rows[first..].iter().map(|(_, row)| row));
         }
     }
     *clock += 40;
@@ -136,23 +145,23 @@ fn tables_are_those_of_an_uninterrupted_run() {
     let city = City::new();
     city.stream("flow", FLOW, "", PARTITIONS as usize);
     city.stream("speed", "site TEXT NOT NULL, kmh INT, at TIMESTAMP NOT NULL", "", PARTITIONS as usize);
-    let jobs = JOBS.map(|(name, select)| city.job(name, "freshness = '300 ms'", select));
+    let jobs = JOBS.map(|(name, select)| {
+        let topic = city.make(name, 2);
+        city.job(name, &format!("freshness = '300 ms', sink = 'parquet:{name}, kafka:{topic}'"), select)
+    });
     let jobs: Vec<&Path> = jobs.iter().map(PathBuf::as_path).collect();
-    let (mut clock, mut sent) = (START, BTreeMap::new());
+    let (mut clock, mut sent, producer) = (START, BTreeMap::new(), producer());
     for _ in 0..setting("CITYSTREAM_KILLS", 6) {
         let shards = rng.random_range(1..=3).to_string();
-        let mut live = city.live(
-            &jobs,
-            &["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms", "--parallelism", &shards],
-        );
+        let mut live = city.live(&jobs, &[&CHECKPOINTS[..], &["--parallelism", &shards]].concat());
         for _ in 0..rng.random_range(1..=3) {
-            send_some(&city, &mut rng, &mut clock, &mut sent);
+            send_some(&city, &producer, &mut rng, &mut clock, &mut sent);
             std::thread::park_timeout(Duration::from_millis(rng.random_range(0..400)));
         }
         assert!(!live.has_ended(), "seed {seed}: {}", live.stderr());
         kill(live);
     }
-    city.catch_up(&jobs, &["--checkpoint-dir", "checkpoints"]).expect(0);
+    city.catch_up(&jobs, &CHECKPOINTS).expect(0);
     let files = ["flow", "speed"].map(|stream| (stream, write_admitted(&city, stream, &sent[stream])));
     let inputs = files.map(|(stream, file)| format!("{stream}={}", file.display()));
     let mut args = vec!["batch"];
@@ -163,6 +172,9 @@ fn tables_are_those_of_an_uninterrupted_run() {
     for (name, _) in JOBS {
         let expected = tables::rows(&city.path("batch").join(name));
         let found = city.rows(name);
+        let mut sent = values(&city.topic(name));
+        sent.sort();
+        assert_eq!(sent, found, "seed {seed}: {name}: the topic and the table");
         if name == "copied" {
             let places: BTreeSet<&String> = found.iter().collect();
             assert_eq!(places.len(), found.len(), "seed {seed}: {name}: a row twice");

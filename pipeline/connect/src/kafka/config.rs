@@ -193,6 +193,16 @@ impl KafkaClient {
         config
     }
 
+    /// Sends records in transactions.
+    pub(crate) fn transactional_config(&self, id: &str) -> ClientConfig {
+        let mut config = self.producer_config();
+        // The default of 100 ms is waited where the transaction before is still being completed.
+        config.set("retry.backoff.ms", "20");
+        // So long a process that died may hold back readers of committed records; whoever takes over ends that at once.
+        config.set("transaction.timeout.ms", "60000").set("transactional.id", id);
+        config
+    }
+
     /// Defaults, then the user's options, then what is not negotiable.
     fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();

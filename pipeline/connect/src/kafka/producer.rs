@@ -27,7 +27,7 @@ pub struct KafkaProducer {
 
 /// What the brokers said of the records under way.
 #[derive(Default)]
-struct Deliveries {
+pub(crate) struct Deliveries {
     faults: Faults,
     counts: Mutex<Counts>,
 }
@@ -60,6 +60,27 @@ impl KafkaProducer {
         let producer =
             client.producer_config().create_with_context(Deliveries::default()).map_err(|error| not_created(&error))?;
         Ok(Self { producer, brokers: client.brokers().to_owned() })
+    }
+
+    /// A producer of transactions under `id`: whoever opened one before can commit nothing more, once [`Self::native`] is
+    /// initialised.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn transactional(client: &KafkaClient, id: &str) -> Result<Self> {
+        let config = client.transactional_config(id);
+        let producer = config.create_with_context(Deliveries::default()).map_err(|error| not_created(&error))?;
+        Ok(Self { producer, brokers: client.brokers().to_owned() })
+    }
+
+    /// The client library's producer.
+    pub(crate) fn native(&self) -> &impl Producer<Deliveries> {
+        &self.producer
+    }
+
+    /// The last trouble in the client's words, else `or`.
+    pub(crate) fn detail(&self, or: &str) -> String {
+        self.producer.context().faults.detail(or)
     }
 
     /// Takes a record for sending; waits while the queue is full. `None` leaves partition and time to the client.

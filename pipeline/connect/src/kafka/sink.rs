@@ -3,7 +3,9 @@
 use super::admin::partition_count;
 use super::config::KafkaClient;
 use super::fault::no_topic;
+use super::outbox::{Outbox, OutboxConfig};
 use super::producer::KafkaProducer;
+use super::transaction::Transactions;
 use crate::sink::{Published, Publisher, Sink, SinkRows};
 use arrow::datatypes::Schema;
 use citystream_codec::RowEncoder;
@@ -13,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Header with the job's name.
-const JOB: &str = "citystream-job";
+pub(crate) const JOB: &str = "citystream-job";
 /// Header with the row's id, 32 hexadecimal digits: the same row after a crash has the same id.
-const ID: &str = "citystream-id";
+pub(crate) const ID: &str = "citystream-id";
 
 /// Longest wait for acknowledgements in one call; the caller tries again, and may stop instead. In the end
 /// `message.timeout.ms` (5 minutes unless set) gives a record up.
@@ -29,6 +31,8 @@ pub struct KafkaSink {
     encoder: RowEncoder,
     job: String,
     topic: String,
+    /// Publishes what an earlier run with transactions has staged.
+    leftovers: Option<Arc<Transactions>>,
 }
 
 // === impl KafkaSink ===
@@ -52,7 +56,16 @@ impl KafkaSink {
             return Err(no_topic(topic, client.brokers()));
         }
         let producer = KafkaProducer::open(client)?;
-        Ok(Self { producer, encoder, job: job.to_owned(), topic: topic.to_owned() })
+        Ok(Self { producer, encoder, job: job.to_owned(), topic: topic.to_owned(), leftovers: None })
+    }
+
+    /// Also publishes what an earlier run of the job has left in its outbox, perhaps for the second time.
+    #[must_use]
+    pub fn with_leftovers(mut self, client: &KafkaClient, config: &OutboxConfig) -> Self {
+        let outbox = Arc::new(Outbox::new(config, &self.topic));
+        let transactions = Transactions::new(client.clone(), &self.job, &self.topic, &config.identity, outbox);
+        self.leftovers = Some(Arc::new(transactions.lenient()));
+        self
     }
 
     fn published(&self) -> Vec<Published> {
@@ -108,6 +121,6 @@ impl Sink for KafkaSink {
     }
 
     fn publisher(&self) -> Option<Arc<dyn Publisher>> {
-        None
+        self.leftovers.clone().map(|leftovers| leftovers as Arc<dyn Publisher>)
     }
 }

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
+/// Old checkpoints are removed after so many new ones.
+const COLLECT_EVERY: u64 = 4;
+
 /// What is needed to commit epochs of one job.
 pub struct Committer {
     // PROPERTIES
@@ -45,16 +48,22 @@ impl Committer {
     /// # Errors
     /// [`citystream_model::ErrorKind::Conflict`] when a newer instance has taken the job over; the store does not answer.
     pub fn commit(&mut self, epoch: Epoch) -> Result<Committed> {
-        let job = self.newest.job.clone();
         let published = self.retries().until_done(|| self.attempt(&epoch))?;
         let number = epoch.manifest.epoch;
         self.newest = epoch.manifest;
-        if let Err(error) = self.handle.block_on(self.store.collect_garbage()) {
-            // Nothing is lost by it: the next epoch tries again.
-            tracing::warn!(job, %error, "old checkpoints stay for now");
+        if number.is_multiple_of(COLLECT_EVERY) {
+            self.collect();
         }
         let bytes = epoch.segment.map_or(0, |(_, bytes)| bytes.len() as u64);
         Ok(Committed { epoch: number, sealed_at: epoch.sealed_at, bytes, published })
+    }
+
+    /// Removes what no kept checkpoint needs.
+    fn collect(&self) {
+        if let Err(error) = self.handle.block_on(self.store.collect_garbage()) {
+            // Nothing is lost by it: a later epoch tries again.
+            tracing::warn!(job = self.newest.job, %error, "old checkpoints stay for now");
+        }
     }
 
     fn retries(&self) -> Retries<'_> {

@@ -188,16 +188,20 @@ impl JobFolder {
         publishers: Vec<Arc<dyn Publisher>>,
         patience: &Patience<'_>,
     ) -> Result<Committer> {
-        publish(&publishers, claim.staged_in, &claim.staged)?;
-        for publisher in &publishers {
+        let (stop, status) = (patience.stop.clone(), patience.status.clone());
+        let Self { store, handle, .. } = self;
+        let committer = Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim };
+        // A publisher may have failed because that of a newer instance ended its work.
+        committer.watch()?;
+        let claim = committer.newest();
+        publish(&committer.publishers, claim.staged_in, &claim.staged)?;
+        for publisher in &committer.publishers {
             if let Some(epochs) = claim.first.take_back.clone() {
                 publisher.take_back(epochs)?;
             }
             publisher.discard(&of(&claim.staged, publisher.sink()))?;
         }
-        let (stop, status) = (patience.stop.clone(), patience.status.clone());
-        let Self { store, handle, .. } = self;
-        Ok(Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim })
+        Ok(committer)
     }
 }
 
