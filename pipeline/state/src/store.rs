@@ -123,16 +123,20 @@ impl CheckpointStore {
     /// The store cannot be used: whether it was created is not known then.
     pub async fn create(&self, manifest: &Manifest) -> Result<Created> {
         let name = manifest_name(manifest.epoch);
-        if !self.put_new(&name, Bytes::from(manifest.encode()?)).await?
-            && let Some(theirs) = self.find(manifest.epoch).await?.filter(|theirs| theirs != manifest)
-        {
-            return Ok(Created::Exists(Box::new(theirs)));
+        let mut stands = self.put_new(&name, Bytes::from(manifest.encode()?)).await?;
+        if !stands {
+            match self.find(manifest.epoch).await? {
+                Some(theirs) if theirs != *manifest => return Ok(Created::Exists(Box::new(theirs))),
+                found => stands = found.is_some(),
+            }
         }
         // Its epoch may have been decided so long ago that the manifest is gone: then there are later ones. So too where
         // an earlier try has put it there, whose answer was lost.
         match self.epochs().await?.into_iter().next_back().filter(|newest| *newest > manifest.epoch) {
-            None => Ok(Created::Done),
             Some(newest) => Ok(Created::Exists(Box::new(self.manifest(newest).await?))),
+            None if stands => Ok(Created::Done),
+            // S3 says so of two writes at once, of which neither may have been carried out.
+            None => Err(Error::unavailable(format!("{}/{name} is being written by another", self.shown))),
         }
     }
 

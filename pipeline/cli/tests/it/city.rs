@@ -14,6 +14,8 @@ pub(crate) struct City {
     folder: TempDir,
     /// Part of each topic's name.
     tag: String,
+    /// Where tables are written.
+    data: String,
 }
 
 /// Columns of the stream that most tests use.
@@ -36,7 +38,25 @@ impl City {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("schemas")).unwrap();
-        Self { folder, tag: format!("{now}.{}", NEXT.fetch_add(1, Ordering::Relaxed)) }
+        Self { folder, tag: format!("{now}.{}", NEXT.fetch_add(1, Ordering::Relaxed)), data: "data".to_owned() }
+    }
+
+    /// The same with tables below `place`, a folder or URL; [`Self::fetch`] brings them here.
+    pub(crate) fn with_tables_at(self, place: &str) -> Self {
+        Self { data: place.to_owned(), ..self }
+    }
+
+    /// A name that no other test has.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Copies what lies below the place of the tables into the local data folder.
+    pub(crate) fn fetch(&self) {
+        if !self.data.contains("://") {
+            return;
+        }
+        tables::fetch(&self.data, &self.path("data"));
     }
 
     /// A city with the topic and stream `flow`.
@@ -124,9 +144,9 @@ impl City {
     }
 
     /// `run` of job files with the folders of this city and more arguments.
-    pub(crate) fn run_args<'a>(&self, jobs: &'a [&'a Path], more: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn run_args<'a>(&'a self, jobs: &'a [&'a Path], more: &[&'a str]) -> Vec<&'a str> {
         let jobs = jobs.iter().map(|job| job.to_str().unwrap());
-        let fixed = ["--schemas", "schemas", "--brokers", brokers(), "--data-dir", "data", "--output", "json"];
+        let fixed = ["--schemas", "schemas", "--brokers", brokers(), "--data-dir", &self.data, "--output", "json"];
         ["run"].into_iter().chain(jobs).chain(fixed).chain(more.iter().copied()).collect()
     }
 

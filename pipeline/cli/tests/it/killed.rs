@@ -14,8 +14,6 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const CHECKPOINTS: [&str; 6] =
-    ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms", "--commit-interval", "50ms"];
 const PARTITIONS: i32 = 3;
 /// 2026-03-29T05:00:00Z in seconds.
 const START: i64 = 1_774_760_400;
@@ -140,9 +138,25 @@ fn without_place(rows: Vec<String>) -> Vec<String> {
 
 #[test]
 fn tables_are_those_of_an_uninterrupted_run() {
+    survive(&City::new(), "checkpoints");
+}
+
+#[test]
+fn tables_on_an_object_store_are_those_of_an_uninterrupted_run() {
+    let Ok(bucket) = std::env::var("CITYSTREAM_TEST_S3") else {
+        eprintln!("skipped: tables_on_an_object_store...: CITYSTREAM_TEST_S3 (s3://BUCKET) is not set");
+        return;
+    };
+    let city = City::new();
+    let (tables, checkpoints) = (format!("{bucket}/{}/data", city.tag()), format!("{bucket}/{}/jobs", city.tag()));
+    survive(&city.with_tables_at(&tables), &checkpoints);
+}
+
+/// Kills jobs of every kind, with tables at the place of `city`, again and again.
+fn survive(city: &City, checkpoints: &str) {
     let seed = setting("CITYSTREAM_KILL_SEED", 1);
     let mut rng = StdRng::seed_from_u64(seed);
-    let city = City::new();
+    let often = ["--checkpoint-dir", checkpoints, "--checkpoint-interval", "100ms", "--commit-interval", "50ms"];
     city.stream("flow", FLOW, "", PARTITIONS as usize);
     city.stream("speed", "site TEXT NOT NULL, kmh INT, at TIMESTAMP NOT NULL", "", PARTITIONS as usize);
     let jobs = JOBS.map(|(name, select)| {
@@ -153,16 +167,17 @@ fn tables_are_those_of_an_uninterrupted_run() {
     let (mut clock, mut sent, producer) = (START, BTreeMap::new(), producer());
     for _ in 0..setting("CITYSTREAM_KILLS", 6) {
         let shards = rng.random_range(1..=3).to_string();
-        let mut live = city.live(&jobs, &[&CHECKPOINTS[..], &["--parallelism", &shards]].concat());
+        let mut live = city.live(&jobs, &[&often[..], &["--parallelism", &shards]].concat());
         for _ in 0..rng.random_range(1..=3) {
-            send_some(&city, &producer, &mut rng, &mut clock, &mut sent);
+            send_some(city, &producer, &mut rng, &mut clock, &mut sent);
             std::thread::park_timeout(Duration::from_millis(rng.random_range(0..400)));
         }
         assert!(!live.has_ended(), "seed {seed}: {}", live.stderr());
         kill(live);
     }
-    city.catch_up(&jobs, &CHECKPOINTS).expect(0);
-    let files = ["flow", "speed"].map(|stream| (stream, write_admitted(&city, stream, &sent[stream])));
+    city.catch_up(&jobs, &often).expect(0);
+    city.fetch();
+    let files = ["flow", "speed"].map(|stream| (stream, write_admitted(city, stream, &sent[stream])));
     let inputs = files.map(|(stream, file)| format!("{stream}={}", file.display()));
     let mut args = vec!["batch"];
     args.extend(jobs.iter().map(|job| job.to_str().unwrap()));

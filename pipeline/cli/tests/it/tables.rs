@@ -26,6 +26,23 @@ pub(crate) fn files(table: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Copies the files of a folder or object store into a local folder.
+pub(crate) fn fetch(from: &str, to: &Path) {
+    use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (store, prefix) = citystream_connect::files::open_store(from).unwrap();
+    runtime.block_on(async {
+        for file in store.list(Some(&prefix)).try_collect::<Vec<_>>().await.unwrap() {
+            let below: PathBuf =
+                file.location.prefix_match(&prefix).unwrap().map(|part| part.as_ref().to_owned()).collect();
+            std::fs::create_dir_all(to.join(&below).parent().unwrap()).unwrap();
+            let bytes = store.get(&file.location).await.unwrap().bytes().await.unwrap();
+            std::fs::write(to.join(&below), bytes).unwrap();
+        }
+    });
+}
+
 /// All rows of a table, `None` when it has none.
 pub(crate) fn batch(table: &Path) -> Option<RecordBatch> {
     let mut batches = Vec::new();

@@ -118,3 +118,80 @@ async fn an_epoch_that_was_decided_and_forgotten_is_not_decided_again() {
     let fenced = Verdict::Fenced { generation: newest.generation, writer: "w2".to_owned() };
     assert_eq!(verdict(&zombie, &flow.create(&zombie).await.unwrap()), fenced);
 }
+
+/// A store that answers the first PUT of a new object as S3 does when two overlap: "exists", and nothing is there.
+#[derive(Debug)]
+struct Overlapping {
+    store: InMemory,
+    answered: std::sync::atomic::AtomicBool,
+}
+
+impl std::fmt::Display for Overlapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("overlapping")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Overlapping {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<object_store::PutResult> {
+        if !self.answered.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return Err(object_store::Error::AlreadyExists { path: location.to_string(), source: "409".into() });
+        }
+        self.store.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: object_store::PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn object_store::MultipartUpload>> {
+        self.store.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: object_store::GetOptions,
+    ) -> object_store::Result<object_store::GetResult> {
+        self.store.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: futures::stream::BoxStream<'static, object_store::Result<Path>>,
+    ) -> futures::stream::BoxStream<'static, object_store::Result<Path>> {
+        self.store.delete_stream(locations)
+    }
+
+    fn list(
+        &self,
+        prefix: Option<&Path>,
+    ) -> futures::stream::BoxStream<'static, object_store::Result<object_store::ObjectMeta>> {
+        self.store.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<object_store::ListResult> {
+        self.store.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: object_store::CopyOptions) -> object_store::Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_without_a_winner_decides_nothing() {
+    let store: Arc<dyn ObjectStore> =
+        Arc::new(Overlapping { store: InMemory::new(), answered: std::sync::atomic::AtomicBool::new(false) });
+    let flow = folder(&store, "flow");
+    let error = flow.create(&manifest()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert!(error.to_string().contains("is being written by another"), "{error}");
+    assert_eq!(flow.create(&manifest()).await.unwrap(), Created::Done);
+}
