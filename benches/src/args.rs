@@ -142,6 +142,9 @@ pub(crate) struct Machine {
     /// Core of the broker
     #[arg(long, value_name = "CORE", default_value_t = 1)]
     pub(crate) broker_core: usize,
+    /// Have the job make checkpoints this often, such as 1s; compare with a table of the same day without
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) checkpoint_interval: Option<String>,
     /// Let engine and broker share a core
     #[arg(long)]
     pub(crate) one_core: bool,

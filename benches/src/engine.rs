@@ -36,6 +36,8 @@ pub struct Bench {
     pub engine_core: usize,
     /// Core of the broker, and of `perf`.
     pub broker_core: usize,
+    /// How often the job makes a checkpoint; `None` for never.
+    pub checkpoint_interval: Option<String>,
     /// Samples per second of `perf`, when a profile is wanted.
     pub perf: Option<u32>,
 }
@@ -186,6 +188,10 @@ impl Bench {
         command.arg("--schemas").arg(schemas).arg("--data-dir").arg(data);
         command.args(["--brokers", brokers, "--until-caught-up", "--output", "json", "--log-level", "warn"]);
         command.args(["--metrics-addr", &metrics.to_string()]);
+        if let Some(interval) = &self.checkpoint_interval {
+            // Beside the tables, so that each run begins anew.
+            command.arg("--checkpoint-dir").arg(data.join("_checkpoints")).args(["--checkpoint-interval", interval]);
+        }
         command.stdout(File::create(self.folder.join("stdout"))?).stderr(File::create(self.folder.join("stderr"))?);
         Ok(command)
     }

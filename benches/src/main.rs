@@ -128,7 +128,9 @@ fn bench(machine: &Machine) -> Result<Bench> {
         "engine and broker share a core; --one-core"
     );
     let (engine_core, broker_core) = (machine.engine_core, machine.broker_core);
-    Ok(Bench { citystream, root, folder: folder.canonicalize()?, engine_core, broker_core, perf: None })
+    let checkpoint_interval = machine.checkpoint_interval.clone();
+    let folder = folder.canonicalize()?;
+    Ok(Bench { citystream, root, folder, engine_core, broker_core, checkpoint_interval, perf: None })
 }
 
 fn clean(bench: &Bench, keep: bool) -> Result<()> {

@@ -77,6 +77,7 @@ impl CheckpointDir {
             handle: self.handle.clone(),
             job: name.to_owned(),
             plan: job.depends_on().into_iter().map(|(part, text)| (part, short_hash(&text))).collect(),
+            tables: job.tables.clone(),
             writer: writer.to_owned(),
             release: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// How long a sink may be unavailable before the job gives up.
 const RETRY_BUDGET: Duration = Duration::from_secs(300);
-/// The same once the job is asked to stop: the process has 20 seconds to end.
+/// The same from when the job is asked to stop, for all that is still to be done: the process has 20 seconds to end.
 const STOP_BUDGET: Duration = Duration::from_secs(10);
 /// Time between two tries.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -134,7 +134,6 @@ impl Retries<'_> {
     /// The last failure.
     pub fn until_done<T>(self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let started = Instant::now();
-        let mut stopped: Option<Instant> = None;
         let mut before: Option<State> = None;
         loop {
             let error = match attempt() {
@@ -146,9 +145,7 @@ impl Retries<'_> {
                     return done;
                 }
             };
-            if self.stop.is_set() {
-                stopped.get_or_insert_with(Instant::now);
-            }
+            let stopped = self.stop.since();
             if started.elapsed() >= RETRY_BUDGET || stopped.is_some_and(|since| since.elapsed() >= STOP_BUDGET) {
                 return Err(error);
             }

@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::claims::claim_names;
 use crate::ddl::sink::Sink;
 use crate::ddl::{self, job, literal_pairs};
+use crate::depends::{streams_of, tables_of};
 use crate::finding;
 use crate::plan::window_node::prune_empty;
 use crate::plan::{calls, compare, lower, order, output};
@@ -42,12 +43,14 @@ pub struct CheckedJob {
     pub spec: JobSpec,
     /// The streams it reads, in the order of the plan's inputs.
     pub streams: Vec<Arc<Stream>>,
+    /// The reference tables it reads, each with a hash of its rows.
+    pub tables: BTreeMap<String, String>,
     /// The columns it publishes.
     pub schema: SchemaRef,
     /// The operators that run it.
     pub plan: StreamPlan,
     /// What the operators were made of.
-    optimized: LogicalPlan,
+    pub(crate) optimized: LogicalPlan,
     /// The same SQL over rows in hand.
     pub twin: BatchTwin,
     /// Rows on which an expression failed, so far.
@@ -65,31 +68,6 @@ impl CheckedJob {
         lower::lower(&self.optimized, &self.streams, wants_origin(&self.spec), false, &self.plan.session)
             .map_err(|error| Error::internal("reference plan").caused_by(error))
     }
-}
-
-impl CheckedJob {
-    /// What a state of the job depends on, part by part: where two of these differ, it means something else.
-    pub fn depends_on(&self) -> BTreeMap<String, String> {
-        let names: Vec<&str> = self.plan.nodes.iter().map(|node| node.name.as_str()).collect();
-        let query = format!("{}\n{}", self.optimized.display_indent(), names.join("\n"));
-        let sinks: Vec<String> = self.spec.sinks.iter().map(ToString::to_string).collect();
-        let parts = [
-            ("query".to_owned(), query),
-            ("lateness".to_owned(), format!("{:?}", self.spec.lateness)),
-            ("set of sinks".to_owned(), sinks.join(", ")),
-        ];
-        parts.into_iter().chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
-    }
-}
-
-/// What a state depends on of a stream's declaration.
-fn depends_on(stream: &Stream) -> (String, String) {
-    let Stream { name, topic, columns, format, time_column, time_format, time_zone, time_fold, .. } = stream;
-    let text = format!(
-        "{topic} {columns:?} {format:?} {time_column} {time_format:?} {time_zone:?} {time_fold:?} {:?} {:?}",
-        stream.out_of_order, stream.key
-    );
-    (format!("declaration of stream '{name}'"), text)
 }
 
 /// True when a sink wants to know where a row came from.
@@ -270,21 +248,22 @@ fn check(
     let state = session_with(&errors, catalog, tables).map_err(|error| finding::of_error(&statement, &error))?;
     let planned = plan(&statement, query, &state, catalog).and_then(|plan| {
         let used = streams_of(&plan, catalog)?;
+        let read = tables_of(&plan, tables)?;
         let optimized = optimize(&plan, &state)?;
         calls::try_all(&optimized, &state)?;
         let lowered = lower::lower(&optimized, &used, wants_origin(&spec), true, &state)?;
         let twin = BatchTwin::new(plan, state);
         can_run(&lowered, &twin)?;
-        Ok((twin, used, lowered, optimized))
+        Ok((twin, used, read, lowered, optimized))
     });
-    let (twin, streams, lowered, optimized) = planned
+    let (twin, streams, tables, lowered, optimized) = planned
         .map_err(|error| finding::precise(&statement, located(finding::of_error(&statement, &error), &statement)))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref())?;
-    Ok(CheckedJob { spec, streams, schema, plan: lowered, optimized, twin, errors })
+    Ok(CheckedJob { spec, streams, tables, schema, plan: lowered, optimized, twin, errors })
 }
 
 fn session_with(errors: &ExpressionErrors, catalog: &Catalog, tables: &Tables) -> PlanResult<SessionState> {
@@ -342,21 +321,6 @@ fn optimize(plan: &LogicalPlan, state: &SessionState) -> PlanResult<LogicalPlan>
         }
         optimized = state.optimize(&pruned)?;
     }
-}
-
-/// The streams that `plan` reads, by name.
-fn streams_of(plan: &LogicalPlan, catalog: &Catalog) -> PlanResult<Vec<Arc<Stream>>> {
-    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-    let mut used = BTreeMap::new();
-    plan.apply(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && let Some(stream) = catalog.streams.get(scan.table_name.table())
-        {
-            used.insert(stream.name.clone(), Arc::clone(stream));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(used.into_values().collect())
 }
 
 /// A finding about a clause stands at the clause's word: before the column that is known, else where it first stands.

@@ -16,6 +16,7 @@ pub mod batch;
 pub mod catalog;
 mod claims;
 mod ddl;
+mod depends;
 mod explain;
 mod finding;
 mod jobs;

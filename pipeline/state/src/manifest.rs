@@ -36,6 +36,8 @@ pub struct Manifest {
     pub release: String,
     /// What the state depends on, part by part (query, streams, ...), each as a short hash: it fits no other plan.
     pub plan: BTreeMap<String, String>,
+    /// The reference tables in use from here on, each with a hash of its rows.
+    pub tables: BTreeMap<String, String>,
     /// How the job's work was laid out over shards.
     pub layout: String,
     /// The job's watermark, microseconds; `None` before the first row.
@@ -152,6 +154,7 @@ pub(crate) mod tests {
             epoch: 17,
             release: "0.1.0".to_owned(),
             plan: [("query".to_owned(), "ab12".to_owned())].into(),
+            tables: [("zones".to_owned(), "cd34".to_owned())].into(),
             layout: "2 shards".to_owned(),
             watermark: Some(1_774_760_400_000_000),
             streams: vec![StreamProgress {

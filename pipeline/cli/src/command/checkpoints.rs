@@ -79,7 +79,8 @@ fn as_text(found: &[Verified]) -> String {
 }
 
 fn lines(manifest: &Manifest) -> String {
-    let Manifest { identity, generation, writer, release, layout, watermark, streams, runs, staged, .. } = manifest;
+    let Manifest { identity, generation, writer, release, tables, layout, watermark, streams, runs, staged, .. } =
+        manifest;
     let bytes: u64 = runs.iter().map(|run| run.length).sum();
     let rows: u64 = runs.iter().map(|run| run.rows).sum();
     let watermark = watermark.map_or_else(|| "none".to_owned(), format_time);
@@ -90,6 +91,9 @@ fn lines(manifest: &Manifest) -> String {
         runs.len(),
         staged.len(),
     );
+    for (table, hash) in tables {
+        text.push_str(&format!("  reference table {table} with rows {hash}\n"));
+    }
     for stream in streams {
         let offsets = stream.partitions.iter().map(|(partition, at)| format!("{partition}: {}", at.offset));
         text.push_str(&format!("  {} next offsets {}\n", stream.stream, offsets.collect::<Vec<_>>().join(", ")));

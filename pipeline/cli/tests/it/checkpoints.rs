@@ -3,6 +3,7 @@
 use crate::broker::send;
 use crate::city::{City, PER_MINUTE, flow};
 use crate::process::{Done, Live, eventually, start};
+use crate::tables;
 use std::path::{Path, PathBuf};
 
 const CHECKPOINTS: [&str; 4] = ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms"];
@@ -35,7 +36,12 @@ fn objects(city: &City, job: &Path, kind: &str) -> Vec<PathBuf> {
 
 /// Number of the newest epoch.
 fn newest(city: &City, job: &Path) -> usize {
-    objects(city, job, "manifest").last().map_or(0, |path| path.file_stem().unwrap().to_str().unwrap().parse().unwrap())
+    objects(city, job, "manifest").last().map_or(0, |path| epoch_of(path))
+}
+
+/// The epoch in the name of a manifest or a segment.
+fn epoch_of(path: &Path) -> usize {
+    path.file_stem().unwrap().to_str().unwrap().split('-').next().unwrap().parse().unwrap()
 }
 
 fn catch_up(city: &City, job: &Path) -> Done {
@@ -135,35 +141,52 @@ fn a_table_of_another_run_is_refused_and_its_own_is_not() {
     assert_eq!(city.rows("sums").len(), 2, "a job that goes on replaces nothing");
 }
 
+/// Kills a job, damages the newest of its manifests or segments, and has it go on.
+fn damage(city: &City, job: &Path, live: Live, kind: &str) {
+    live.signal("KILL");
+    live.wait();
+    flip_a_byte(objects(city, job, kind).last().unwrap());
+    let name = job.file_stem().unwrap().to_str().unwrap();
+    let shown = city.done(&["checkpoints", name, "--checkpoint-dir", "checkpoints"]).expect(0);
+    assert!(shown.stdout.contains("damaged: checkpoint damaged: "), "{}", shown.stdout);
+    assert!(shown.stdout.contains(" good\n"), "{}", shown.stdout);
+    catch_up(city, job).expect(0).says(&["going on from an older checkpoint"]);
+}
+
 #[test]
-fn a_damaged_checkpoint_leads_to_the_one_before_and_its_rows_come_once() {
+fn a_damaged_manifest_leads_to_the_one_before_and_its_rows_come_once() {
     let city = City::with_flow(1);
     let job = city.job("copied", "freshness = '100 ms'", "SELECT site, veh FROM flow");
-    let sums = city.job("sums", "freshness = '100 ms'", PER_MINUTE);
-    for (name, kind) in [("copied", "manifest"), ("sums", "ckpt")] {
-        let job = if name == "copied" { &job } else { &sums };
-        let base = city.rows("copied").len();
-        let live = live(&city, job, 2);
-        for at in 0..5 {
-            send(&city.topic("flow"), 0, [flow("a", at, &format!("05:0{at}:00"))]);
-            std::thread::park_timeout(std::time::Duration::from_millis(150));
-        }
-        if name == "copied" {
-            eventually("rows", || (city.rows("copied").len() == base + 5).then_some(()));
-        } else {
-            eventually("a window", || (city.rows("sums").len() >= 3).then_some(()));
-        }
-        live.signal("KILL");
-        live.wait();
-        flip_a_byte(objects(&city, job, kind).last().unwrap());
-        let shown = city.done(&["checkpoints", name, "--checkpoint-dir", "checkpoints"]).expect(0);
-        assert!(shown.stdout.contains("damaged: checkpoint damaged: "), "{}", shown.stdout);
-        assert!(shown.stdout.contains(" good\n"), "{}", shown.stdout);
-        let done = catch_up(&city, job).expect(0);
-        done.says(&["going on from an older checkpoint"]);
+    let live = live(&city, &job, 2);
+    for at in 0..5 {
+        send(&city.topic("flow"), 0, [flow("a", at, &format!("05:0{at}:00"))]);
+        eventually("the row", || (city.rows("copied").len() == at + 1).then_some(()));
     }
+    damage(&city, &job, live, "manifest");
     assert_eq!(city.rows("copied").len(), 5, "{:?}", city.rows("copied"));
-    assert_eq!(city.rows("sums").len(), 5, "{:?}", city.rows("sums"));
+}
+
+#[test]
+fn a_damaged_segment_leads_to_the_one_before_and_its_rows_come_once() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "freshness = '100 ms'", PER_MINUTE);
+    let live = live(&city, &job, 2);
+    let mut sent = 0;
+    // Until the newest segment is one that only the newest manifest needs, and the job stands still there.
+    eventually("a fresh segment", || {
+        live.signal("CONT");
+        send(&city.topic("flow"), 0, [flow("a", sent, &format!("05:{:02}:{:02}", sent / 4, sent % 4 * 15))]);
+        sent += 1;
+        let before = objects(&city, &job, "ckpt").last().cloned();
+        eventually("a segment", || (objects(&city, &job, "ckpt").last().cloned() != before).then_some(()));
+        live.signal("STOP");
+        let newest_segment = objects(&city, &job, "ckpt").last().map(|path| epoch_of(path));
+        (sent > 12 && newest_segment == Some(newest(&city, &job))).then_some(())
+    });
+    damage(&city, &job, live, "ckpt");
+    let counted: usize =
+        tables::column(&city.table("sums"), "readings").iter().map(|n| n.parse::<usize>().unwrap()).sum();
+    assert_eq!(counted, sent, "{:?}", city.rows("sums"));
 }
 
 #[test]
@@ -206,4 +229,22 @@ fn a_row_is_committed_within_the_commit_interval() {
     send(&city.topic("flow"), 0, [flow("b", 1, "05:00:00")]);
     city.catch_up(&[&job], &args).expect(0);
     assert_eq!(crate::broker::values(&topic), [r#"{"site":"a","veh":1}"#, r#"{"site":"b","veh":1}"#]);
+}
+
+#[test]
+fn a_changed_reference_table_takes_effect_where_the_job_goes_on() {
+    let city = City::with_flow(1);
+    let declared = "CREATE EXTERNAL TABLE sites (site TEXT NOT NULL, name TEXT) STORED AS CSV LOCATION 'sites.csv' \
+        OPTIONS ('format.has_header' 'true');";
+    city.file("schemas/sites/table.sql", declared);
+    city.file("schemas/sites/sites.csv", "site,name\na,Ring\n");
+    let job = city.job("named", "", "SELECT s.name, f.veh FROM flow AS f JOIN sites AS s ON s.site = f.site");
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    catch_up(&city, &job).expect(0);
+    city.file("schemas/sites/sites.csv", "site,name\na,Quay\n");
+    send(&city.topic("flow"), 0, [flow("a", 2, "05:00:01")]);
+    catch_up(&city, &job).expect(0).says(&["reference table has changed since the checkpoint"]);
+    assert_eq!(city.rows("named"), [r#"{"name":"Quay","veh":2}"#, r#"{"name":"Ring","veh":1}"#]);
+    let shown = city.done(&["checkpoints", "named", "--checkpoint-dir", "checkpoints"]).expect(0);
+    assert!(shown.stdout.contains("reference table sites with rows "), "{}", shown.stdout);
 }

@@ -39,6 +39,8 @@ pub struct JobFolder {
     pub job: String,
     /// What its state depends on, part by part.
     pub plan: BTreeMap<String, String>,
+    /// The reference tables that it reads, each with a hash of its rows.
+    pub tables: BTreeMap<String, String>,
     /// This process.
     pub writer: String,
     /// The release of this binary.
@@ -91,7 +93,9 @@ impl JobFolder {
                 let epoch = manifest.epoch;
                 tracing::warn!(job = self.job, epoch, detail, "going on from an older checkpoint");
             }
-            return Ok(Base { claim: claim(&manifest, last, &self.writer, &self.release), runs, is_new: false });
+            self.tell_changed_tables(&manifest);
+            let claim = claim(&manifest, last, &self.writer, &self.release);
+            return Ok(Base { claim: Manifest { tables: self.tables.clone(), ..claim }, runs, is_new: false });
         }
         Err(Error::unavailable(format!("job '{}': its checkpoints change all the time; is it running?", self.job)))
     }
@@ -136,6 +140,18 @@ impl JobFolder {
         Err(Error::job(message))
     }
 
+    /// A changed table counts from the positions of the claim on: what is published before has seen the old one.
+    fn tell_changed_tables(&self, manifest: &Manifest) {
+        for (table, _) in self.tables.iter().filter(|(table, hash)| manifest.tables.get(*table) != Some(*hash)) {
+            tracing::info!(
+                job = self.job,
+                table,
+                epoch = manifest.epoch,
+                "reference table has changed since the checkpoint"
+            );
+        }
+    }
+
     fn unreadable(&self, damaged: &[String]) -> Error {
         let message = format!(
             "no checkpoint of job '{}' can be read: {}; restore the checkpoint folder, or start anew with another one",
@@ -155,6 +171,7 @@ impl JobFolder {
             epoch: 1,
             release: self.release.clone(),
             plan: self.plan.clone(),
+            tables: self.tables.clone(),
             layout: String::new(),
             watermark: None,
             streams: Vec::new(),

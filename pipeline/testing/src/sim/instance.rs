@@ -84,6 +84,7 @@ fn lived(world: &World, number: u64, life: &Life, line: Line) -> Result<()> {
         handle: world.runtime.handle().clone(),
         job: name.to_owned(),
         plan: world.job.depends_on(),
+        tables: world.job.tables.clone(),
         writer: format!("w{number}"),
         release: "simulated".to_owned(),
     };
