@@ -90,12 +90,17 @@ impl DataDir {
     /// # Errors
     /// A table cannot be removed.
     pub(crate) fn replace(&self, spec: &JobSpec, streams: &[Arc<Stream>], if_exists: IfExists) -> Result<()> {
-        if if_exists != IfExists::Replace {
-            return Ok(());
-        }
+        if if_exists == IfExists::Replace { self.clear(spec, streams, None) } else { Ok(()) }
+    }
+
+    /// Removes all tables of a job, but for files with `spared` in their names.
+    ///
+    /// # Errors
+    /// A table cannot be removed.
+    pub(crate) fn clear(&self, spec: &JobSpec, streams: &[Arc<Stream>], spared: Option<&str>) -> Result<()> {
         for target in all_tables(spec, streams) {
             let (store, path) = self.table(&target)?;
-            remove_table(&store, &path, &self.handle)?;
+            remove_table(&store, &path, spared, &self.handle)?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ mod folder;
 mod open_files;
 mod put;
 mod sink;
-mod staging;
+pub(crate) mod staging;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -92,11 +92,18 @@ pub trait Publisher: Send + Sync {
     /// The store cannot be used; permanent when a file is neither staged nor published.
     fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>>;
 
-    /// Removes files of the job that wait for an epoch that will never be: all but `keep`.
+    /// The newest epoch of the job that has published something, as far as can be seen without changing anything.
     ///
     /// # Errors
     /// The store cannot be used.
-    fn discard(&self, keep: &[StagedFile]) -> Result<()>;
+    fn newest(&self) -> Result<Option<u64>>;
+
+    /// Removes files of the job that wait for an epoch up to `epoch` that will never be: all but `keep`. Later ones may be those
+    /// of an instance that has taken the job over meanwhile.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()>;
 
     /// Takes back what `epochs` have published: their checkpoints are damaged, and their rows come again.
     ///

@@ -78,6 +78,12 @@ impl Clock for ManualClock {
     }
 }
 
+/// True when `wait` has passed since `since` by the wall clock. A clock that was set back lets nothing wait for longer: then
+/// the time has come as well.
+pub fn has_passed(since: Micros, wait: Micros, now: Micros) -> bool {
+    now < since || now.saturating_sub(since) >= wait
+}
+
 /// A duration in microseconds, at most `i64::MAX`.
 pub fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
@@ -99,6 +105,13 @@ pub const MAX_EVENT_TIME: Micros = 7_289_654_400_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_lets_nothing_wait() {
+        let day = 86_400_000_000;
+        assert!(has_passed(5, 10, 15) && !has_passed(5, 10, 14));
+        assert!(has_passed(day, 10, 0) && has_passed(0, 10, day));
+    }
 
     #[test]
     fn limits_are_the_years_they_say() {

@@ -19,7 +19,7 @@ mod worker;
 use crate::checkpoint::committer::Committer;
 use bytes::Bytes;
 use citystream_connect::Published;
-use citystream_model::time::Micros;
+use citystream_model::time::{Micros, has_passed};
 use citystream_model::{Error, Result, StagedFile};
 use citystream_operators::dataflow::Dataflow;
 use citystream_state::Manifest;
@@ -29,6 +29,9 @@ use citystream_state::segment::{RunRef, SegmentWriter};
 use citystream_state::store::segment_name;
 use std::collections::BTreeMap;
 use worker::Worker;
+
+/// An epoch that takes longer is told of.
+const LONG: Micros = 30_000_000;
 
 /// An epoch on its way: all of it is durable but the segment and the manifest.
 #[derive(Debug, Clone)]
@@ -70,6 +73,10 @@ pub struct Checkpoints {
     sealed_at: Micros,
     /// When the newest that was decided was sealed.
     decided_at: Micros,
+    /// Bytes of the segment under way.
+    bytes: usize,
+    /// When it was said that the epoch under way takes long.
+    told_at: Micros,
     worker: Worker,
 }
 
@@ -82,25 +89,42 @@ impl Checkpoints {
     /// [`citystream_model::ErrorKind::Resource`] when the machine gives no thread.
     pub fn new(committer: Committer, interval: Micros, now: Micros) -> Result<Self> {
         let newest = committer.newest().clone();
-        let worker = Worker::start(committer)?;
-        Ok(Self { interval, newest, runs: BTreeMap::new(), layout: None, sealed_at: now, decided_at: now, worker })
+        Ok(Self::over(newest, Worker::start(committer)?, interval, now))
     }
 
     /// As [`Self::new`], without a thread: an epoch is brought to its end before the job goes on. For simulations.
     pub fn in_line(committer: Committer, interval: Micros, now: Micros) -> Self {
         let newest = committer.newest().clone();
-        let worker = Worker::in_line(committer);
-        Self { interval, newest, runs: BTreeMap::new(), layout: None, sealed_at: now, decided_at: now, worker }
+        Self::over(newest, Worker::in_line(committer), interval, now)
+    }
+
+    fn over(newest: Manifest, worker: Worker, interval: Micros, now: Micros) -> Self {
+        let runs = BTreeMap::new();
+        Self { interval, newest, runs, layout: None, sealed_at: now, decided_at: now, bytes: 0, told_at: now, worker }
     }
 
     /// True when the next is due by the clock, and none is under way.
     pub fn is_due(&self, now: Micros) -> bool {
-        self.is_idle() && now.saturating_sub(self.sealed_at) >= self.interval
+        self.is_idle() && has_passed(self.sealed_at, self.interval, now)
+    }
+
+    /// Bytes of the epoch under way, which stand in memory until it is committed.
+    pub fn bytes_under_way(&self) -> usize {
+        self.bytes
     }
 
     /// True when none is under way.
     pub fn is_idle(&self) -> bool {
         self.worker.is_idle()
+    }
+
+    /// The epoch under way and its seconds so far, now and then when it takes long.
+    pub fn delayed(&mut self, now: Micros) -> Option<(u64, f64)> {
+        let is_late = !self.is_idle() && has_passed(self.sealed_at.max(self.told_at), LONG, now);
+        is_late.then(|| {
+            self.told_at = now;
+            (self.newest.epoch, now.saturating_sub(self.sealed_at) as f64 / 1e6)
+        })
     }
 
     /// Seconds since the job can go on from where it was.
@@ -135,6 +159,7 @@ impl Checkpoints {
             ..self.newest.clone()
         };
         (self.layout, self.sealed_at) = (Some(layout), now);
+        self.bytes = segment.as_ref().map_or(0, Bytes::len);
         self.newest = manifest.clone();
         self.worker.submit(Epoch { manifest, segment: segment.map(|bytes| (name, bytes)), sealed_at: now })
     }
@@ -180,7 +205,7 @@ impl Checkpoints {
 
     fn note(&mut self, done: &Option<Committed>) {
         if let Some(done) = done {
-            self.decided_at = done.sealed_at;
+            (self.decided_at, self.bytes) = (done.sealed_at, 0);
         }
     }
 }

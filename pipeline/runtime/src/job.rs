@@ -12,7 +12,7 @@ use citystream_connect::{Published, Sink, SourceEvent};
 use citystream_model::Result;
 use citystream_model::job::JobSpec;
 use citystream_model::position::Partition;
-use citystream_model::time::{Clock, Micros, Watermark};
+use citystream_model::time::{Clock, Micros, Watermark, has_passed};
 use citystream_operators::admit::Gate;
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::memory::Memory;
@@ -119,7 +119,7 @@ impl Job {
     pub fn step(&mut self, busy: bool) -> Result<bool> {
         let busy = self.round(busy)?;
         let now = self.clock.now();
-        if now - self.reported_at >= REPORT_EVERY {
+        if has_passed(self.reported_at, REPORT_EVERY, now) {
             self.report(now)?;
         }
         self.publish(false, now)?;

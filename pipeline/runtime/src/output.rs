@@ -149,7 +149,7 @@ impl Retries<'_> {
             if started.elapsed() >= RETRY_BUDGET || stopped.is_some_and(|since| since.elapsed() >= STOP_BUDGET) {
                 return Err(error);
             }
-            tracing::warn!(job = self.job, %error, "sink is not available, trying again");
+            tracing::warn!(job = self.job, %error, "cannot write, trying again");
             self.status.update(|status| {
                 // A source may be waited for as well; what was shown comes back when the sink answers.
                 before.get_or_insert_with(|| status.state.clone());

@@ -11,11 +11,14 @@ use crate::input::Input;
 use crate::key_claim::KeyClaim;
 use crate::start::patience::Patience;
 use citystream_connect::{Publisher, Sink};
-use citystream_model::Result;
 use citystream_model::time::{Micros, Watermark};
+use citystream_model::{Error, Result};
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::plan::StreamPlan;
 use std::sync::Arc;
+
+/// How often a job tries to take over from an instance that still runs.
+const ROUNDS: usize = 20;
 
 /// What a job reads and writes, connected.
 pub struct Connected {
@@ -47,11 +50,12 @@ pub trait Connect {
     /// A broker, topic or folder that cannot be used.
     fn connect(&self, base: Option<&Base>) -> Result<Connected>;
 
-    /// Empties the job's tables, of a new job that was asked to.
+    /// Empties the tables of a new job that was asked to, but for what the job `identity` has written itself: an instance
+    /// that has taken over meanwhile may have.
     ///
     /// # Errors
     /// A table cannot be removed.
-    fn clear(&self) -> Result<()>;
+    fn clear(&self, identity: &str) -> Result<()>;
 }
 
 /// How a job makes checkpoints.
@@ -90,9 +94,18 @@ pub fn resume(
     clear: bool,
 ) -> Result<Ready> {
     let patience = how.patience;
-    loop {
-        let mut base = patience.open(|_| how.folder.look(clear))?;
+    let mut published = 0;
+    for _ in 0..ROUNDS {
+        patience.check_stop()?;
+        let mut base = patience.open(|_| how.folder.look(clear, published))?;
         let mut connected = connect.connect(Some(&base))?;
+        // Files or messages of epochs that no manifest knows: a manifest was lost, or the folder is an older copy, unless an
+        // older instance still runs: then the next look finds its manifests.
+        let newest = newest(&connected.publishers(), patience)?;
+        if newest > base.from.max(published) {
+            published = newest;
+            continue;
+        }
         let dataflow = restore(&mut connected, &mut base, plan.clone(), parallelism)?;
         if !patience.open(|_| how.folder.take_over(&base.claim))? {
             tracing::info!(job = base.claim.job, "an older instance still runs, trying again");
@@ -101,6 +114,15 @@ pub fn resume(
         let checkpoints = settle(how, connect, base, connected.publishers())?;
         return Ok(Ready { connected, dataflow, checkpoints: Some(checkpoints) });
     }
+    let message =
+        format!("job '{}': an older instance makes checkpoints faster than this one can start", how.folder.job);
+    Err(Error::unavailable(format!("{message}; stop it first")).permanent())
+}
+
+/// The newest epoch that has published something; 0 for none.
+fn newest(publishers: &[Arc<dyn Publisher>], patience: &Patience<'_>) -> Result<u64> {
+    let epochs = publishers.iter().map(|publisher| patience.open(|_| publisher.newest()));
+    Ok(epochs.collect::<Result<Vec<_>>>()?.into_iter().flatten().max().unwrap_or(0))
 }
 
 /// The operators and the inputs' gates as `base` has them. What a new job starts with is noted in its claim.
@@ -137,7 +159,7 @@ fn settle(
     let checkpoint = if is_new { "none yet" } else { "found" };
     tracing::info!(job = claim.job, epoch = claim.epoch, start = claim.generation, checkpoint, "job begins");
     if claim.first.clear {
-        connect.clear()?;
+        how.patience.open(|_| connect.clear(&claim.identity))?;
     }
     let committer =
         how.patience.open(|_| how.folder.clone().settle(claim.clone(), publishers.clone(), how.patience))?;

@@ -20,6 +20,7 @@ impl CheckedJob {
         let parts = [
             ("query".to_owned(), query),
             ("lateness".to_owned(), format!("{:?}", self.spec.lateness)),
+            ("treatment of late rows".to_owned(), format!("{:?}", self.spec.late)),
             ("set of sinks".to_owned(), sinks.join(", ")),
         ];
         parts.into_iter().chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
@@ -30,8 +31,8 @@ impl CheckedJob {
 fn depends_on(stream: &Stream) -> (String, String) {
     let Stream { name, topic, columns, format, time_column, time_format, time_zone, time_fold, .. } = stream;
     let text = format!(
-        "{topic} {columns:?} {format:?} {time_column} {time_format:?} {time_zone:?} {time_fold:?} {:?} {:?}",
-        stream.out_of_order, stream.key
+        "{topic} {columns:?} {format:?} {time_column} {time_format:?} {time_zone:?} {time_fold:?} {:?} {:?} {}",
+        stream.out_of_order, stream.key, stream.rejects
     );
     (format!("declaration of stream '{name}'"), text)
 }

@@ -24,7 +24,7 @@ const MAGIC: &str = "citystream-manifest";
 pub struct Manifest {
     /// The job's name.
     pub job: String,
-    /// Drawn when the job's folder was made: the same name in another folder is another job.
+    /// Drawn with the job's first epoch: the same name in another folder is another job.
     pub identity: String,
     /// Counts the starts of the job.
     pub generation: u64,

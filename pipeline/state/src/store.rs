@@ -85,8 +85,8 @@ impl CheckpointStore {
 
     /// The newest good manifests, at most `count`, and what is damaged above them.
     ///
-    /// Whoever means to go on from one claims the job before it reads the runs: until then another instance may remove
-    /// them.
+    /// Whoever means to go on from one reads the runs, then claims the job: a claim that succeeds says that no other instance
+    /// has decided anything, and so removed nothing, meanwhile.
     ///
     /// # Errors
     /// The store cannot be read; [`citystream_model::ErrorKind::Job`] when a newer release wrote the newest one.

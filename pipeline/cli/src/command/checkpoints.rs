@@ -20,6 +20,9 @@ struct Verified {
 
 pub(crate) fn run(context: &Context, args: CheckpointsArgs) -> Outcome {
     let written = required(args.checkpoint_dir, &context.config.run.checkpoint_dir, "checkpoint-dir")?;
+    if !written.contains("://") && !std::path::Path::new(&written).is_dir() {
+        return Err(Error::job(format!("checkpoint folder '{written}': there is no such folder")).into());
+    }
     let (store, prefix) = open_store(&written)?;
     let folder = CheckpointStore::new(store, &prefix, &args.job, &written);
     let found = context.handle().block_on(verify(&folder))?;

@@ -114,8 +114,8 @@ impl Connect for Connector<'_> {
         Ok(Connected { inputs, sinks, late, rejects })
     }
 
-    fn clear(&self) -> Result<()> {
-        self.shared.data.replace(&self.job.spec, &self.job.streams, IfExists::Replace)
+    fn clear(&self, identity: &str) -> Result<()> {
+        self.shared.data.clear(&self.job.spec, &self.job.streams, Some(identity))
     }
 }
 

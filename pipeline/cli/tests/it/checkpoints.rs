@@ -200,6 +200,8 @@ fn without_a_good_checkpoint_nothing_starts() {
     done.says(&["no checkpoint of job 'sums' can be read", "checkpoint damaged", "start anew with another one"]);
     city.done(&["checkpoints", "sums", "--checkpoint-dir", "checkpoints"]).expect(2);
     city.done(&["checkpoints", "other", "--checkpoint-dir", "checkpoints"]).expect(1).says(&["no checkpoint in"]);
+    city.done(&["checkpoints", "sums", "--checkpoint-dir", "typo"]).expect(1).says(&["there is no such folder"]);
+    assert!(!city.path("typo").exists());
 }
 
 #[test]
@@ -247,4 +249,56 @@ fn a_changed_reference_table_takes_effect_where_the_job_goes_on() {
     assert_eq!(city.rows("named"), [r#"{"name":"Quay","veh":2}"#, r#"{"name":"Ring","veh":1}"#]);
     let shown = city.done(&["checkpoints", "named", "--checkpoint-dir", "checkpoints"]).expect(0);
     assert!(shown.stdout.contains("reference table sites with rows "), "{}", shown.stdout);
+}
+
+#[test]
+fn a_folder_whose_manifests_were_removed_begins_anew_and_overwrites_nothing() {
+    let city = City::with_flow(1);
+    let job = city.job("copied", "", "SELECT site, veh FROM flow");
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    catch_up(&city, &job).expect(0);
+    std::fs::remove_dir_all(folder(&city, &job).join("manifest")).unwrap();
+    catch_up(&city, &job).expect(1).says(&["already holds rows"]);
+    city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "append"]].concat()).expect(0);
+    assert_eq!(city.rows("copied").len(), 2);
+}
+
+/// Runs a job three times, with rows before each; returns the folder of its checkpoints as it was after the first.
+fn three_runs(city: &City, job: &Path) -> PathBuf {
+    for at in 0..3 {
+        send(&city.topic("flow"), 0, [flow("a", at, &format!("05:0{at}:00"))]);
+        catch_up(city, job).expect(0);
+        if at == 0 {
+            let copied =
+                std::process::Command::new("cp").arg("-r").args([folder(city, job), city.path("copy")]).status();
+            assert!(copied.unwrap().success());
+        }
+    }
+    city.path("copy")
+}
+
+#[test]
+fn a_lost_manifest_and_an_older_copy_of_the_folder_double_nothing() {
+    let city = City::with_flow(1);
+    let job = city.job("copied", "", "SELECT site, veh FROM flow");
+    let copy = three_runs(&city, &job);
+    std::fs::remove_file(objects(&city, &job, "manifest").last().unwrap()).unwrap();
+    catch_up(&city, &job).expect(0);
+    assert_eq!(city.rows("copied").len(), 3, "a lost manifest");
+    std::fs::remove_dir_all(folder(&city, &job)).unwrap();
+    std::fs::rename(copy, folder(&city, &job)).unwrap();
+    catch_up(&city, &job).expect(0).says(&["newer checkpoints are gone"]);
+    assert_eq!(city.rows("copied").len(), 3, "an older copy");
+}
+
+#[test]
+fn an_older_copy_of_the_folder_is_refused_where_a_topic_has_the_rows() {
+    let city = City::with_flow(1);
+    let topic = city.make("out", 1);
+    let job = city.job("copied", &format!("sink = 'kafka:{topic}'"), "SELECT site, veh FROM flow");
+    let copy = three_runs(&city, &job);
+    std::fs::remove_dir_all(folder(&city, &job)).unwrap();
+    std::fs::rename(copy, folder(&city, &job)).unwrap();
+    catch_up(&city, &job).expect(2).says(&["whose checkpoint is damaged: they cannot be taken back"]);
+    assert_eq!(crate::broker::values(&topic).len(), 3);
 }

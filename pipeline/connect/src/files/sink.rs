@@ -170,7 +170,7 @@ impl Sink for ParquetSink {
         self.open.memory_bytes() + self.finished.iter().map(|named| named.file.bytes.len()).sum::<usize>()
     }
     fn is_due(&self, now: Micros) -> bool {
-        self.oldest.is_some_and(|oldest| now.saturating_sub(oldest) >= time::micros(self.config.freshness))
+        self.oldest.is_some_and(|oldest| time::has_passed(oldest, time::micros(self.config.freshness), now))
     }
 
     fn stage(&mut self) -> Result<Vec<StagedFile>> {

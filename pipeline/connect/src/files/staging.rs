@@ -58,8 +58,17 @@ pub(crate) fn staged_name(identity: &str, epoch: u64, number: u64, writer: &str)
 
 /// The epoch in the final name of a file of the job `identity`.
 fn epoch_of(identity: &str, file: &Path) -> Option<u64> {
-    let rest = file.filename()?.strip_prefix("part-")?.strip_prefix(identity)?.strip_prefix('-')?;
-    rest.split_once('-')?.0.parse().ok()
+    epoch_in(identity, file.filename()?.strip_prefix("part-")?)
+}
+
+/// The epoch in the name of a staged file of the job `identity`.
+fn staged_for(identity: &str, file: &Path) -> Option<u64> {
+    epoch_in(identity, file.filename()?)
+}
+
+/// The epoch in a name that begins with the job's identity.
+pub(crate) fn epoch_in(identity: &str, name: &str) -> Option<u64> {
+    name.strip_prefix(identity)?.strip_prefix('-')?.split_once('-')?.0.parse().ok()
 }
 
 // === impl Staging ===
@@ -134,13 +143,21 @@ impl Publisher for Staging {
         self.handle.block_on(moves.buffered(MOVES).try_collect())
     }
 
-    fn discard(&self, keep: &[StagedFile]) -> Result<()> {
+    fn newest(&self) -> Result<Option<u64>> {
+        let found = self.handle.block_on(self.list(&self.prefix))?;
+        Ok(found
+            .iter()
+            .filter(|file| is_visible(&self.prefix, file))
+            .filter_map(|file| epoch_of(&self.identity, file))
+            .max())
+    }
+
+    fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
         self.handle.block_on(async {
             let kept = keep.iter().map(|file| self.path(&file.from)).collect::<Result<BTreeSet<Path>>>()?;
-            let own = format!("{}-", self.identity);
-            let is_own = |file: &Path| file.filename().is_some_and(|name| name.starts_with(&own));
+            let is_over = |file: &Path| staged_for(&self.identity, file).is_some_and(|of| of <= epoch);
             let found = self.list(&self.path(STAGING)?).await?;
-            self.remove(found.into_iter().filter(|file| is_own(file) && !kept.contains(file))).await
+            self.remove(found.into_iter().filter(|file| is_over(file) && !kept.contains(file))).await
         })
     }
 

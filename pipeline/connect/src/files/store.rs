@@ -71,18 +71,21 @@ pub fn holds_rows(store: &Arc<dyn ObjectStore>, prefix: &Path, handle: &Handle) 
     })
 }
 
-/// Removes everything below `prefix`, hidden parts and logs too; a table that does not exist is fine.
+/// Removes everything below `prefix`, hidden parts and logs too; a table that does not exist is fine. Files with `spared` in
+/// their names stay: those of the job itself.
 ///
 /// Visible files go first, so that a reader never sees a log without its files for longer than it takes.
 ///
 /// # Errors
 /// The store cannot be read or a file cannot be removed.
-pub fn remove_table(store: &Arc<dyn ObjectStore>, prefix: &Path, handle: &Handle) -> Result<()> {
+pub fn remove_table(store: &Arc<dyn ObjectStore>, prefix: &Path, spared: Option<&str>, handle: &Handle) -> Result<()> {
     handle.block_on(async {
         let found = store.list(Some(prefix)).try_collect::<Vec<_>>().await;
         let mut files = found.map_err(|error| failure("read", prefix.as_ref(), error))?;
         files.sort_by_key(|file| !is_visible(prefix, &file.location));
-        for file in files {
+        let is_spared =
+            |file: &Path| spared.is_some_and(|part| file.filename().is_some_and(|name| name.contains(part)));
+        for file in files.into_iter().filter(|file| !is_spared(&file.location)) {
             match store.delete(&file.location).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(failure("remove", file.location.as_ref(), error)),

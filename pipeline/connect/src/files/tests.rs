@@ -302,8 +302,10 @@ fn a_table_holds_rows_when_a_visible_file_does() {
     std::fs::write(root.join("day=1/x.parquet"), "x").unwrap();
     std::fs::write(table.folder.path().join("data/city/neighbour.parquet"), "x").unwrap();
     assert!(holds_rows(&store, &prefix, handle).unwrap());
-    remove_table(&store, &prefix, handle).unwrap();
-    remove_table(&store, &prefix, handle).unwrap();
+    remove_table(&store, &prefix, Some("x.par"), handle).unwrap();
+    assert!(holds_rows(&store, &prefix, handle).unwrap(), "spared");
+    remove_table(&store, &prefix, None, handle).unwrap();
+    remove_table(&store, &prefix, None, handle).unwrap();
     assert!(!holds_rows(&store, &prefix, handle).unwrap());
     assert!(holds_rows(&store, &Path::from("city"), handle).unwrap(), "the neighbour stays");
     assert!(
@@ -397,6 +399,7 @@ fn files_of_an_epoch_are_visible_once_it_is_decided() {
     assert_eq!(next[0].to, "day=1970-01-01/part-5f3a-000006-000000.parquet");
     publisher.publish(6, &next).unwrap();
     assert_eq!(table.read().into_values().collect::<Vec<_>>(), [vec![1], vec![2], vec![3]]);
+    assert_eq!(publisher.newest().unwrap(), Some(6));
     publisher.take_back(6..7).unwrap();
     assert_eq!(table.read().into_values().collect::<Vec<_>>(), [vec![1], vec![2]]);
     let error = publisher.publish(6, &next).unwrap_err();
@@ -414,10 +417,12 @@ fn files_of_an_epoch_that_will_never_be_are_removed() {
     let lost = sink.stage().unwrap();
     let staging = std::path::Path::new(&table.config.display).join("_staging");
     std::fs::write(staging.join("other-5-0-w1.parquet"), "of another job").unwrap();
-    publisher.discard(&kept).unwrap();
+    // Of an instance that has taken over meanwhile: not this one's to remove.
+    std::fs::write(staging.join("5f3a-7-0-w2.parquet"), "of a later epoch").unwrap();
+    publisher.discard(6, &kept).unwrap();
     let mut left: Vec<_> = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["5f3a-5-0-w1.parquet", "other-5-0-w1.parquet"]);
+    assert_eq!(left, ["5f3a-5-0-w1.parquet", "5f3a-7-0-w2.parquet", "other-5-0-w1.parquet"]);
     publisher.publish(5, &kept).unwrap();
     assert!(publisher.publish(6, &lost).is_err());
 }

@@ -199,7 +199,7 @@ impl KafkaClient {
         // The default of 100 ms is waited where the transaction before is still being completed.
         config.set("retry.backoff.ms", "20");
         // So long a process that died may hold back readers of committed records; whoever takes over ends that at once.
-        config.set("transaction.timeout.ms", "60000").set("transactional.id", id);
+        config.set("transaction.timeout.ms", "300000").set("transactional.id", id);
         config
     }
 

@@ -120,6 +120,7 @@ impl TransactionalSink {
         }
         let outbox = Arc::new(Outbox::new(&config, topic));
         let transactions = Transactions::new(client.clone(), job, topic, &config.identity, Arc::clone(&outbox));
+        transactions.probe()?;
         Ok(Self {
             config,
             encoder,
@@ -202,7 +203,7 @@ impl Sink for TransactionalSink {
     }
 
     fn is_due(&self, now: Micros) -> bool {
-        self.oldest.is_some_and(|oldest| now.saturating_sub(oldest) >= time::micros(self.config.commit_interval))
+        self.oldest.is_some_and(|oldest| time::has_passed(oldest, time::micros(self.config.commit_interval), now))
     }
 
     fn stage(&mut self) -> Result<Vec<StagedFile>> {
@@ -296,6 +297,21 @@ impl Outbox {
             return Err(damaged(format!("found CRC-32C {found:08x}, expected {crc32c:08x}")));
         }
         Records::decode(&bytes).map_err(|error| damaged("no Arrow stream".to_owned()).caused_by(error))
+    }
+
+    /// True when one of `files` is there.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn has_any(&self, files: &[StagedFile]) -> Result<bool> {
+        for file in files {
+            match self.handle.block_on(self.store.head(&self.prefix.clone().join(file.from.as_str()))) {
+                Ok(_) => return Ok(true),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failure("read", &file.from, error)),
+            }
+        }
+        Ok(false)
     }
 
     /// Removes a part; one that is not there is fine.

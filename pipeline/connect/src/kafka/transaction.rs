@@ -10,10 +10,11 @@
 //! reads as that group; committing offsets is how a Kafka transaction can carry a number.
 
 use super::config::{KafkaClient, not_created};
-use super::fault::{Faults, unreachable};
+use super::fault::{Class, Faults, refused, unreachable};
 use super::outbox::{Entry, Outbox};
 use super::producer::KafkaProducer;
 use super::sink::{ID, JOB};
+use crate::files::staging::epoch_in;
 use crate::sink::{Published, Publisher};
 use citystream_model::{Error, ErrorKind, Result, StagedFile};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -24,8 +25,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Longest wait for one answer of the brokers.
-const WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for one answer of the brokers; so late a stop is noticed.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// The epoch that was published last, if one was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,25 +100,46 @@ impl Transactions {
         done
     }
 
+    /// The transactional id, and the group whose offset is the number of an epoch.
+    fn id(&self) -> String {
+        format!("citystream-{}-{}", self.identity, self.topic)
+    }
+
+    /// A client for the group; it reads nothing, so that it needs no polling.
+    fn consumer(&self) -> Result<BaseConsumer<Faults>> {
+        let mut config = self.client.metadata_config();
+        config.set("group.id", self.id());
+        config.create_with_context(Faults::default()).map_err(|error| not_created(&error))
+    }
+
+    /// Makes the clients, to see that their options are taken; nothing is sent.
+    pub(crate) fn probe(&self) -> Result<()> {
+        KafkaProducer::transactional(&self.client, &self.id())?;
+        self.consumer().map(drop)
+    }
+
     /// Ends what an earlier producer had open, then asks which epoch was published last: no earlier one can follow.
     fn open(&self) -> Result<(Session, Known)> {
-        let id = format!("citystream-{}-{}", self.identity, self.topic);
-        let producer = KafkaProducer::transactional(&self.client, &id)?;
+        let producer = KafkaProducer::transactional(&self.client, &self.id())?;
         producer.native().init_transactions(WAIT).map_err(|error| self.failed("init", &producer, &error))?;
-        let consumer: BaseConsumer<Faults> =
-            self.client.consumer_config(&id).create_with_context(Faults::default()).map_err(|e| not_created(&e))?;
+        let consumer = self.consumer()?;
         let group = consumer.group_metadata().ok_or_else(|| Error::internal("a consumer without a group"))?;
+        let known = self.ask(&consumer)?;
+        Ok((Session { producer, group, _consumer: consumer }, known))
+    }
+
+    /// Which epoch was published last.
+    fn ask(&self, consumer: &BaseConsumer<Faults>) -> Result<Known> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, 0);
         let found = consumer.committed_offsets(asked, WAIT).map_err(|error| {
             unreachable(self.client.brokers(), &consumer.context().detail("no answer")).caused_by(error)
         })?;
         let found = found.find_partition(&self.topic, 0).map(|found| found.offset());
-        let known = match found {
+        Ok(match found {
             Some(Offset::Offset(epoch)) => Known(u64::try_from(epoch).ok()),
             _ => Known(None),
-        };
-        Ok((Session { producer, group, _consumer: consumer }, known))
+        })
     }
 
     /// Sends all parts of an epoch in one transaction.
@@ -137,9 +159,23 @@ impl Transactions {
         let mut offsets = TopicPartitionList::new();
         let added = offsets.add_partition_offset(&self.topic, 0, Offset::Offset(offset));
         added.map_err(|error| failed("number", &error))?;
+        self.deliver(producer)?;
         let native = producer.native();
         native.send_offsets_to_transaction(&offsets, group, WAIT).map_err(|error| failed("number", &error))?;
         native.commit_transaction(WAIT).map_err(|error| failed("commit", &error))
+    }
+
+    /// Waits until all records are delivered, for as long as some are within each wait.
+    fn deliver(&self, producer: &KafkaProducer) -> Result<()> {
+        loop {
+            let before = producer.native().in_flight_count();
+            match producer.flush(WAIT) {
+                Err(error) if producer.native().in_flight_count() >= before => return Err(self.not_sent(error)),
+                Err(error) if error.kind() == ErrorKind::Resource => return Err(error),
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// A record that was not delivered ends the transaction, and nothing is lost by that: another one can be tried.
@@ -151,9 +187,12 @@ impl Transactions {
     }
 
     fn failed(&self, what: &str, producer: &KafkaProducer, error: &KafkaError) -> Error {
+        let (topic, brokers) = (&self.topic, self.client.brokers());
+        if error.rdkafka_error_code().map(Class::of) == Some(Class::Refused) {
+            return refused(brokers, &format!("topic '{topic}': transaction: {what}: {error}"));
+        }
         let detail = producer.detail("no reason given");
-        let message =
-            format!("topic '{}' on brokers {}: transaction: {what}: {detail}", self.topic, self.client.brokers());
+        let message = format!("topic '{topic}' on brokers {brokers}: transaction: {what}: {detail}");
         Error::unavailable(message).caused_by(error.clone())
     }
 
@@ -165,12 +204,11 @@ impl Transactions {
         }
         let shown = |epoch: Option<u64>| epoch.map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}"));
         let message = format!(
-            "topic '{}': the group 'citystream-{}-{}' says that {} was published last, expected {} or epoch {epoch}; its offsets \
+            "topic '{}': the group '{}' says that {} was published last, expected {} or epoch {epoch}; its offsets \
              have expired, or the topic or the group was made anew; whether epoch {epoch} was published is not known. \
              Look into the topic, then start with --guarantee at-least-once, or anew with another checkpoint folder",
             self.topic,
-            self.identity,
-            self.topic,
+            self.id(),
             shown(known.0),
             shown(expected),
         );
@@ -191,7 +229,10 @@ impl Publisher for Transactions {
 
     fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>> {
         self.with_session(|session, known| {
-            if known.0.is_none_or(|published| published < epoch) {
+            let is_sent = known.0.is_some_and(|published| published >= epoch);
+            // Parts are removed once they are sent, and only then: that tells where the number has expired.
+            let is_gone = known.0.is_none() && !self.outbox.has_any(files)?;
+            if !is_sent && !is_gone {
                 self.check(*known, epoch, files)?;
                 self.send(session, epoch, files)?;
                 *known = Known(Some(epoch));
@@ -206,13 +247,16 @@ impl Publisher for Transactions {
         Ok(files.iter().map(published).collect())
     }
 
-    fn discard(&self, keep: &[StagedFile]) -> Result<()> {
+    fn newest(&self) -> Result<Option<u64>> {
+        Ok(self.ask(&self.consumer()?)?.0.filter(|_| self.is_strict))
+    }
+
+    fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
         // Also finds out what was published before, and ends what an earlier process had open.
         self.with_session(|_, _| Ok(()))?;
-        let own = format!("{}-", self.identity);
-        let parts = self.outbox.list()?;
-        let lost = parts.iter().filter(|part| part.starts_with(&own) && keep.iter().all(|file| file.from != **part));
-        lost.into_iter().try_for_each(|part| self.outbox.remove(part))
+        let is_kept = |part: &String| keep.iter().any(|file| file.from == *part);
+        let is_over = |part: &String| epoch_in(&self.identity, part).is_some_and(|of| of <= epoch) && !is_kept(part);
+        self.outbox.list()?.iter().filter(|part| is_over(part)).try_for_each(|part| self.outbox.remove(part))
     }
 
     fn take_back(&self, epochs: Range<u64>) -> Result<()> {

@@ -41,7 +41,7 @@ impl Job {
         let schema = rows(&[]).batch.schema();
         let outbox = self.outbox(writer, next);
         let sink = TransactionalSink::open(&client(), "jams", &self.topic, &[], &schema, outbox, PATIENCE).unwrap();
-        sink.publisher().unwrap().discard(keep).unwrap();
+        sink.publisher().unwrap().discard(next - 1, keep).unwrap();
         sink
     }
 
@@ -118,11 +118,36 @@ fn an_older_process_that_wakes_up_publishes_nothing_twice() {
 fn what_was_never_decided_is_never_sent() {
     let job = Job::new("undecided");
     let mut first = job.process("w1", 5, &[]);
+    let decided = stage(&mut first, "decided");
+    first.publisher().unwrap().publish(5, &decided).unwrap();
     let lost = stage(&mut first, "lost");
-    let second = job.process("w2", 7, &[]);
+    let second = job.process("w2", 8, &[]);
     assert_eq!(job.parts(), 0);
-    assert!(second.publisher().unwrap().publish(5, &lost).is_err());
-    assert_eq!(job.values(), [""; 0]);
+    assert!(second.publisher().unwrap().publish(6, &lost).is_err());
+    assert_eq!(job.values(), [row("decided")]);
+}
+
+#[test]
+fn an_older_process_that_wakes_up_removes_nothing_of_a_newer_one() {
+    let job = Job::new("sleeper");
+    let older = job.process("w1", 5, &[]);
+    let mut newer = job.process("w2", 6, &[]);
+    let staged = stage(&mut newer, "a");
+    older.publisher().unwrap().discard(4, &[]).unwrap();
+    assert_eq!(job.parts(), 1);
+    newer.publisher().unwrap().publish(6, &staged).or_else(|_| newer.publisher().unwrap().publish(6, &staged)).unwrap();
+    assert_eq!(job.values(), [row("a")]);
+}
+
+#[test]
+fn a_number_that_has_expired_is_no_reason_to_send_again() {
+    let job = Job::new("expired");
+    let mut sink = job.process("w1", 5, &[]);
+    let staged = stage(&mut sink, "a");
+    sink.publisher().unwrap().publish(5, &staged).unwrap();
+    let forgotten = Job { store: Arc::clone(&job.store), topic: job.topic.clone(), identity: unique("id") };
+    forgotten.process("w2", 7, &staged).publisher().unwrap().publish(5, &staged).unwrap();
+    assert_eq!(job.values(), [row("a")]);
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn a_small_variance_on_a_large_mean_keeps_its_digits() {
     assert_eq!(spread(&[1e300, 1e300], false, true), Some(0.0));
     assert_eq!(spread(&[1e200, -1e200], false, true), Some(1e200), "its square is infinite");
     assert_eq!(spread(&[1e200, -1e200], false, false), Some(f64::INFINITY));
+    assert_eq!(spread(&[f64::MAX, -f64::MAX], true, true), Some(f64::INFINITY), "the root of two times the largest");
     assert_eq!(spread(&[7.0], true, false), None);
     assert_eq!(spread(&[7.0], false, false), Some(0.0));
     assert_eq!(spread(&[], false, false), None);

@@ -33,6 +33,8 @@ pub struct Committer {
     // STATES
     /// The newest epoch of this instance that is decided.
     pub(super) newest: Manifest,
+    /// Epochs that it has committed.
+    pub(super) commits: u64,
 }
 
 // === impl Committer ===
@@ -51,7 +53,8 @@ impl Committer {
         let published = self.retries().until_done(|| self.attempt(&epoch))?;
         let number = epoch.manifest.epoch;
         self.newest = epoch.manifest;
-        if number.is_multiple_of(COLLECT_EVERY) {
+        self.commits += 1;
+        if self.commits.is_multiple_of(COLLECT_EVERY) {
             self.collect();
         }
         let bytes = epoch.segment.map_or(0, |(_, bytes)| bytes.len() as u64);
@@ -59,7 +62,7 @@ impl Committer {
     }
 
     /// Removes what no kept checkpoint needs.
-    fn collect(&self) {
+    pub(super) fn collect(&self) {
         if let Err(error) = self.handle.block_on(self.store.collect_garbage()) {
             // Nothing is lost by it: a later epoch tries again.
             tracing::warn!(job = self.newest.job, %error, "old checkpoints stay for now");

@@ -52,6 +52,8 @@ pub struct JobFolder {
 pub struct Base {
     /// The manifest that takes the job over; not created yet.
     pub claim: Manifest,
+    /// The epoch that it goes on from; 0 for a new job.
+    pub from: u64,
     /// The state.
     pub runs: Vec<(Owner, Run)>,
     /// True when the job has no checkpoint.
@@ -72,18 +74,20 @@ impl JobFolder {
     }
 
     /// Finds the newest checkpoint that can be read. A job that has none is new: `clear` says that it empties its tables.
+    /// Epochs up to `published` have published something, whatever manifests there are.
     ///
     /// # Errors
     /// [`citystream_model::ErrorKind::Job`]: the folder is another job's, or the job has changed;
     /// [`citystream_model::ErrorKind::Unavailable`]: no checkpoint can be read.
-    pub fn look(&self, clear: bool) -> Result<Base> {
+    pub fn look(&self, clear: bool, published: u64) -> Result<Base> {
         let id = format!("{:016x}", RandomState::new().hash_one(&self.writer));
-        let identity = self.handle.block_on(self.store.identify(&Identity { job: self.job.clone(), id }))?;
+        // Another job's folder is refused; this one's says for people when it was made, and by whom.
+        self.handle.block_on(self.store.identify(&Identity { job: self.job.clone(), id: id.clone() }))?;
         let mut newest = None;
         for _ in 0..LOOKS {
             let epochs = self.handle.block_on(self.store.epochs())?;
-            let Some(&last) = epochs.last() else { return Ok(self.fresh(identity, clear)) };
-            let (base, damaged) = self.readable(&identity)?;
+            let Some(&last) = epochs.last() else { return Ok(self.fresh(id, clear)) };
+            let (base, damaged) = self.readable()?;
             // Runs that are missing may have been another instance's garbage, which has newer manifests then.
             if !damaged.is_empty() && newest.replace(last) != Some(last) {
                 continue;
@@ -94,22 +98,28 @@ impl JobFolder {
                 tracing::warn!(job = self.job, epoch, detail, "going on from an older checkpoint");
             }
             self.tell_changed_tables(&manifest);
-            let claim = claim(&manifest, last, &self.writer, &self.release);
-            return Ok(Base { claim: Manifest { tables: self.tables.clone(), ..claim }, runs, is_new: false });
+            if published > last {
+                let epoch = last;
+                tracing::warn!(
+                    job = self.job,
+                    epoch,
+                    published,
+                    "newer checkpoints are gone; what they published comes again"
+                );
+            }
+            let claim = claim(&manifest, last.max(published), &self.writer, &self.release);
+            let claim = Manifest { tables: self.tables.clone(), ..claim };
+            return Ok(Base { claim, from: manifest.epoch, runs, is_new: false });
         }
         Err(Error::unavailable(format!("job '{}': its checkpoints change all the time; is it running?", self.job)))
     }
 
     /// The newest manifest whose runs can be read, and why newer ones are none.
     #[allow(clippy::type_complexity, reason = "a manifest with its runs, and the reasons against others")]
-    fn readable(&self, identity: &Identity) -> Result<(Option<(Manifest, Vec<(Owner, Run)>)>, Vec<String>)> {
+    fn readable(&self) -> Result<(Option<(Manifest, Vec<(Owner, Run)>)>, Vec<String>)> {
         let found = self.handle.block_on(self.store.newest(KEPT))?;
         let mut damaged: Vec<String> = found.damaged.into_iter().map(|(_, detail)| detail).collect();
         for manifest in found.manifests {
-            if manifest.identity != identity.id {
-                let message = format!("job '{}': its checkpoints were copied from another folder", self.job);
-                return Err(Error::job(message));
-            }
             self.check_plan(&manifest)?;
             match self.handle.block_on(self.store.read(&manifest.runs)) {
                 Ok(runs) => return Ok((Some((manifest, runs)), damaged)),
@@ -161,11 +171,12 @@ impl JobFolder {
         Error::unavailable(message).permanent()
     }
 
-    /// The first claim of a job.
-    fn fresh(&self, identity: Identity, clear: bool) -> Base {
+    /// The first claim of a job. Its identity is a new one, so that epochs that count from 1 again name other files than
+    /// those of an earlier life of the folder.
+    fn fresh(&self, identity: String, clear: bool) -> Base {
         let claim = Manifest {
-            job: identity.job,
-            identity: identity.id,
+            job: self.job.clone(),
+            identity,
             generation: 1,
             writer: self.writer.clone(),
             epoch: 1,
@@ -180,7 +191,7 @@ impl JobFolder {
             staged: Vec::new(),
             first: Duties { clear, take_back: None },
         };
-        Base { claim, runs: Vec::new(), is_new: true }
+        Base { claim, from: 0, runs: Vec::new(), is_new: true }
     }
 
     /// Takes the job over; false when an older instance was quicker: look again.
@@ -207,17 +218,19 @@ impl JobFolder {
     ) -> Result<Committer> {
         let (stop, status) = (patience.stop.clone(), patience.status.clone());
         let Self { store, handle, .. } = self;
-        let committer = Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim };
+        let committer =
+            Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim, commits: 0 };
         // A publisher may have failed because that of a newer instance ended its work.
         committer.watch()?;
         let claim = committer.newest();
         publish(&committer.publishers, claim.staged_in, &claim.staged)?;
         for publisher in &committer.publishers {
+            publisher.discard(claim.epoch, &of(&claim.staged, publisher.sink()))?;
             if let Some(epochs) = claim.first.take_back.clone() {
                 publisher.take_back(epochs)?;
             }
-            publisher.discard(&of(&claim.staged, publisher.sink()))?;
         }
+        committer.collect();
         Ok(committer)
     }
 }

@@ -21,6 +21,12 @@ impl Job {
         Ok(())
     }
 
+    /// Gets output out of the memory: it is published, or an epoch is begun and waited for.
+    pub(super) fn relieve(&mut self) -> Result<()> {
+        self.publish(true, self.clock.now())?;
+        self.commit_all()
+    }
+
     /// Brings everything to its end: nothing waits for an epoch any more.
     pub(super) fn commit_all(&mut self) -> Result<()> {
         for is_last in [false, true] {
@@ -64,6 +70,9 @@ impl Job {
             let is_own = |published: &Published| self.spec.sinks.iter().any(|sink| sink.to_string() == published.sink);
             let (own, side): (Vec<_>, Vec<_>) = published.into_iter().partition(is_own);
             self.count(&own, &side);
+        }
+        if let Some((epoch, seconds)) = self.checkpoints.as_mut().and_then(|checkpoints| checkpoints.delayed(now)) {
+            tracing::warn!(job, epoch, seconds, "a checkpoint takes long");
         }
         let age = self.checkpoints.as_ref().map_or(0.0, |checkpoints| checkpoints.age(now));
         self.metrics.checkpoint_age.with_label_values(&labels).set(age);

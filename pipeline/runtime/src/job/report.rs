@@ -2,6 +2,7 @@
 
 use super::Job;
 use crate::align::{self, Progress};
+use crate::checkpoint::Checkpoints;
 use citystream_model::duration::{format_duration, format_size};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, ErrorKind, Result};
@@ -57,7 +58,7 @@ impl Job {
         let (state, limit) = (self.dataflow.state_bytes() as u64, self.memory.limit());
         let mut buffers = self.buffered_bytes();
         if buffers > limit / 4 {
-            self.publish(true, self.clock.now())?;
+            self.relieve()?;
             buffers = self.buffered_bytes();
         }
         self.metrics.state_bytes.with_label_values(&[&self.spec.name]).set((state + buffers) as i64);
@@ -104,7 +105,8 @@ impl Job {
     }
 
     fn buffered_bytes(&self) -> u64 {
-        self.all_sinks().map(|sink| sink.buffered_bytes() as u64).sum()
+        let under_way = self.checkpoints.as_ref().map_or(0, Checkpoints::bytes_under_way);
+        self.all_sinks().map(|sink| sink.buffered_bytes() as u64).sum::<u64>() + under_way as u64
     }
 
     /// Pauses partitions that run ahead while memory is short, and lets them go on when it is not.

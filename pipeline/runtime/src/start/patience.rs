@@ -2,7 +2,7 @@
 
 use crate::status::{State, StatusBoard};
 use crate::stop::Stop;
-use citystream_model::Result;
+use citystream_model::{Error, Result};
 use std::time::{Duration, Instant};
 
 /// How long an unreachable broker or store is tried at the start.
@@ -26,6 +26,14 @@ impl<'a> Patience<'a> {
     /// Begins now; `pause` is the time between two tries.
     pub fn new(job: &'a str, stop: &'a Stop, status: &'a StatusBoard, pause: Duration) -> Self {
         Self { job, stop, status, pause, deadline: Instant::now() + BUDGET }
+    }
+
+    /// Fails when a stop was asked for.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Unavailable`], worth a retry: nothing is wrong.
+    pub fn check_stop(&self) -> Result<()> {
+        if self.stop.is_set() { Err(Error::unavailable("asked to stop before it had started")) } else { Ok(()) }
     }
 
     /// Tries `open`, each time with the budget that it is given, until it succeeds, fails for good, time is up or a

@@ -175,7 +175,7 @@ impl Connect for Connector<'_> {
         Ok(Connected { inputs, sinks: vec![results], late, rejects })
     }
 
-    fn clear(&self) -> Result<()> {
+    fn clear(&self, _: &str) -> Result<()> {
         Ok(())
     }
 }

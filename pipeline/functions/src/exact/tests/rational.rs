@@ -130,5 +130,5 @@ pub(super) fn is_nearest_root(value: f64, dividend: &Big, divisor: u64) -> bool 
         twice.multiply(&twice).times(divisor)
     };
     (bits == 0 || middle(bits - 1).compare(&four) != Ordering::Greater)
-        && middle(bits + 1).compare(&four) != Ordering::Less
+        && (value.is_infinite() || middle(bits + 1).compare(&four) != Ordering::Less)
 }
