@@ -9,8 +9,10 @@
 //!   the tables: admitted + late + rejected = the log, each once; results = batch over the admitted rows
 //! ```
 //!
+//! Processes may also run at once, one request at a time, in an order that follows from the seed: [`World::together`].
 //! Every request to the store is a named fault point: [`faults::Fault`] says what may happen there. Start with [`World`].
 
+mod baton;
 pub mod faults;
 mod instance;
 mod log;
@@ -24,6 +26,7 @@ use crate::run;
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type};
+use baton::{Baton, Leaving, Place};
 use citystream_codec::{Decoder, Records};
 use citystream_model::ErrorKind;
 use citystream_model::job::SinkRef;
@@ -36,6 +39,7 @@ use rand::rngs::StdRng;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use store::Company;
 use tokio::runtime::Runtime;
 
 /// A job, its log, and the store that all its instances share.
@@ -117,6 +121,41 @@ impl World {
         Ok(requests.unwrap_or_default())
     }
 
+    /// Runs all instances at once over an empty store, in an order that follows from `seed`, and one at the end; then checks what
+    /// they wrote.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn together(self: &Arc<Self>, lives: &[Life], seed: u64) -> Result<(), String> {
+        *self.store.lock().unwrap() = Arc::default();
+        let places = Baton::places(lives.len(), seed);
+        let ended: Vec<Ended> = std::thread::scope(|scope| {
+            let started: Vec<_> =
+                lives.iter().zip(places).map(|(life, place)| scope.spawn(|| self.among(life, place))).collect();
+            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for (life, ended) in lives.iter().zip(ended) {
+            match ended {
+                Ended::Done | Ended::Died => {}
+                // Taken over, or others were always quicker.
+                Ended::Failed(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unavailable) => {}
+                Ended::Failed(error) => return Err(format!("{life:?}: {error}")),
+            }
+        }
+        self.live(&Life::plain(), true)?;
+        self.check()
+    }
+
+    /// Runs one instance among others.
+    fn among(&self, life: &Life, place: Arc<Place>) -> Ended {
+        // Others must not wait for one that panics.
+        let _leaves_in_the_end = Leaving(Arc::clone(&place));
+        place.turn();
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let fuse = Arc::new(Fuse::new(life.fault));
+        instance::run(self, number, life, &fuse, Company::Others(place))
+    }
+
     /// Runs one instance; the requests that it made.
     fn live(self: &Arc<Self>, life: &Life, must_finish: bool) -> Result<u64, String> {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
@@ -128,7 +167,7 @@ impl World {
                 world.wrong.lock().unwrap().replace(error);
             }
         };
-        let ended = instance::run(self, number, life, &fuse, Arc::new(meanwhile));
+        let ended = instance::run(self, number, life, &fuse, Company::Sleeps(Arc::new(meanwhile)));
         let requests = fuse.requests();
         if let Some(error) = self.wrong.lock().unwrap().take() {
             return Err(error);

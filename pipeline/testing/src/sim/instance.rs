@@ -2,7 +2,7 @@
 
 use super::faults::{Death, Fuse};
 use super::log::LogSource;
-use super::store::Line;
+use super::store::{Company, Line};
 use super::{Life, World};
 use crate::run::NOW;
 use citystream_connect::Sink;
@@ -58,15 +58,9 @@ impl Clock for Ticks {
     }
 }
 
-/// Runs instance `number`; `meanwhile` is what happens while it sleeps.
-pub(crate) fn run(
-    world: &World,
-    number: u64,
-    life: &Life,
-    fuse: &Arc<Fuse>,
-    meanwhile: Arc<dyn Fn() + Send + Sync>,
-) -> Ended {
-    let line = Line::new(world.store(), Arc::clone(fuse), meanwhile);
+/// Runs instance `number`, by itself or among others.
+pub(crate) fn run(world: &World, number: u64, life: &Life, fuse: &Arc<Fuse>, company: Company) -> Ended {
+    let line = Line::new(world.store(), Arc::clone(fuse), company);
     match catch_unwind(AssertUnwindSafe(|| lived(world, number, life, line))) {
         Ok(Ok(())) => Ended::Done,
         Ok(Err(error)) => Ended::Failed(error),

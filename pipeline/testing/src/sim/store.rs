@@ -1,5 +1,6 @@
 //! The store as one instance sees it: an object store in memory behind a line on which things go wrong.
 
+use super::baton::Place;
 use super::faults::{Fault, Fuse, die};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -18,25 +19,37 @@ use std::sync::Arc;
 pub(crate) struct Line {
     store: Arc<InMemory>,
     fuse: Arc<Fuse>,
-    /// Has another instance run to its end.
-    meanwhile: Arc<dyn Fn() + Send + Sync>,
+    company: Company,
+}
+
+/// Who else is there.
+#[derive(Clone)]
+pub(crate) enum Company {
+    /// Nobody; while this process sleeps another one runs to its end.
+    Sleeps(Arc<dyn Fn() + Send + Sync>),
+    /// Others, which take turns with this one.
+    Others(Arc<Place>),
 }
 
 // === impl Line ===
 
 impl Line {
-    pub(crate) fn new(store: Arc<InMemory>, fuse: Arc<Fuse>, meanwhile: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { store, fuse, meanwhile }
+    pub(crate) fn new(store: Arc<InMemory>, fuse: Arc<Fuse>, company: Company) -> Self {
+        Self { store, fuse, company }
     }
 
     /// On a thread of its own, since a request of this one is under way in the runtime.
     fn sleep(&self) {
-        let meanwhile = Arc::clone(&self.meanwhile);
-        std::thread::spawn(move || meanwhile()).join().expect("what happens meanwhile does not panic");
+        if let Company::Sleeps(meanwhile) = self.company.clone() {
+            std::thread::spawn(move || meanwhile()).join().expect("what happens meanwhile does not panic");
+        }
     }
 
     /// One request.
     async fn send<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        if let Company::Others(place) = &self.company {
+            place.turn();
+        }
         match self.fuse.next() {
             None => request.await,
             Some(Fault::DieBefore) => die(),

@@ -28,7 +28,12 @@ fn schedule(seed: u64) -> Option<Result<u64, String>> {
     let mut rng = case.rng(7);
     let lives: Vec<Life> = (0..rng.random_range(1..5)).map(|_| Life::random(&mut rng)).collect();
     let world = World::new(case)?;
-    let run = catch_unwind(AssertUnwindSafe(|| world.run(&lives)));
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        let requests = world.run(&lives)?;
+        // The same processes at once: each may sleep anywhere, for as long as it takes.
+        world.together(&lives, seed)?;
+        Ok(requests)
+    }));
     let text = |panic: Box<dyn std::any::Any + Send>| {
         let known = panic.downcast_ref::<String>().cloned();
         known.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
