@@ -2,9 +2,10 @@
 
 use crate::args::IfExists;
 use crate::exit::Outcome;
-use crate::wire::rejects_table;
 use citystream_connect::files::{durable, holds_rows, open_store, remove_table};
-use citystream_model::job::JobSpec;
+use citystream_lake::delta::duties::Duties;
+use citystream_lake::delta::{self, Place};
+use citystream_model::job::{DELTA, JobSpec, PARQUET, SinkRef};
 use citystream_model::stream::Stream;
 use citystream_model::time::{Clock, SystemClock};
 use citystream_model::{Error, Result};
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
 
+mod sinks;
+
 /// A folder or an object store below which tables are written.
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir {
@@ -25,6 +28,10 @@ pub(crate) struct DataDir {
     prefix: Path,
     /// True when what is written has to survive the machine's death.
     is_durable: bool,
+    /// What happens to tables that hold rows.
+    if_exists: IfExists,
+    /// What is done for Delta tables beside the jobs.
+    duties: Duties,
     /// Part of every file name of this process.
     pub(crate) run_id: String,
     /// Where the store's I/O runs.
@@ -38,10 +45,17 @@ impl DataDir {
     ///
     /// # Errors
     /// [`citystream_model::ErrorKind::Unavailable`] when it cannot be written.
-    pub(crate) fn open(written: &str, is_durable: bool, handle: Handle, stop: &Stop) -> Result<Self> {
+    pub(crate) fn open(
+        written: &str,
+        is_durable: bool,
+        if_exists: IfExists,
+        handle: Handle,
+        stop: &Stop,
+    ) -> Result<Self> {
         let run_id = format!("{:x}-{:x}", SystemClock.now(), std::process::id());
         let (store, prefix) = open_writable("data folder", written, &run_id, is_durable, &handle, stop)?;
-        Ok(Self { written: written.to_owned(), store, prefix, is_durable, run_id, handle })
+        let (written, duties) = (written.to_owned(), Duties::default());
+        Ok(Self { written, store, prefix, is_durable, if_exists, duties, run_id, handle })
     }
 
     /// Store and folder of a table: below the data folder, or where an absolute URL says.
@@ -64,17 +78,30 @@ impl DataDir {
         }
     }
 
-    /// Refuses a job of which a table holds rows, those of late rows and rejects too; only where `if_exists` says so.
-    pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>], if_exists: IfExists) -> Outcome {
-        if if_exists != IfExists::Error {
+    /// Where a Delta table lies.
+    ///
+    /// # Errors
+    /// As [`DataDir::table`].
+    pub(crate) fn place(&self, target: &str) -> Result<Place> {
+        let (store, prefix) = self.table(target)?;
+        Ok(Place { store, prefix, display: self.display(target), handle: self.handle.clone() })
+    }
+
+    /// True when the tables of a new job are emptied before it writes.
+    pub(crate) fn replaces(&self) -> bool {
+        self.if_exists == IfExists::Replace
+    }
+
+    /// Refuses a job of which a table holds rows, those of late rows and rejects too, unless that is what was asked for.
+    pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Outcome {
+        if self.if_exists != IfExists::Error {
             return Ok(());
         }
-        for target in all_tables(spec, streams) {
-            let (store, path) = self.table(&target)?;
-            if holds_rows(&store, &path, &self.handle)? {
+        for sink in all_tables(spec, streams) {
+            if self.holds_rows(&sink)? {
                 let message = format!(
                     "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
-                    self.display(&target),
+                    self.display(&sink.target),
                     spec.name
                 );
                 return Err(Error::job(message).into());
@@ -83,24 +110,36 @@ impl DataDir {
         Ok(())
     }
 
-    /// Removes all tables of a job, those of late rows and rejects too; only where `if_exists` says so.
+    fn holds_rows(&self, sink: &SinkRef) -> Result<bool> {
+        if sink.scheme == DELTA {
+            return delta::holds_rows(self.place(&sink.target)?);
+        }
+        let (store, path) = self.table(&sink.target)?;
+        holds_rows(&store, &path, &self.handle)
+    }
+
+    /// Removes the rows of all tables of a job, those of late rows and rejects too, if that is what was asked for.
     ///
     /// Not before the job can start: what is there is worth more than a job that fails at once.
     ///
     /// # Errors
     /// A table cannot be removed.
-    pub(crate) fn replace(&self, spec: &JobSpec, streams: &[Arc<Stream>], if_exists: IfExists) -> Result<()> {
-        if if_exists == IfExists::Replace { self.clear(spec, streams, None) } else { Ok(()) }
+    pub(crate) fn replace(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Result<()> {
+        if self.replaces() { self.clear(spec, streams, None) } else { Ok(()) }
     }
 
-    /// Removes all tables of a job, but for files with `spared` in their names.
+    /// Removes the rows of all tables of a job, but what the job `identity` has written itself.
     ///
     /// # Errors
     /// A table cannot be removed.
-    pub(crate) fn clear(&self, spec: &JobSpec, streams: &[Arc<Stream>], spared: Option<&str>) -> Result<()> {
-        for target in all_tables(spec, streams) {
-            let (store, path) = self.table(&target)?;
-            remove_table(&store, &path, spared, &self.handle)?;
+    pub(crate) fn clear(&self, spec: &JobSpec, streams: &[Arc<Stream>], identity: Option<&str>) -> Result<()> {
+        for sink in all_tables(spec, streams) {
+            if sink.scheme == DELTA {
+                delta::clear(self.place(&sink.target)?, identity)?;
+            } else {
+                let (store, path) = self.table(&sink.target)?;
+                remove_table(&store, &path, identity, &self.handle)?;
+            }
         }
         Ok(())
     }
@@ -156,15 +195,20 @@ fn is_silent(error: &object_store::Error, written: &str) -> bool {
 }
 
 /// The tables among the sinks of a job.
-pub(crate) fn targets(spec: &JobSpec) -> Vec<String> {
-    spec.sinks.iter().filter(|sink| sink.is_table()).map(|sink| sink.target.clone()).collect()
+pub(crate) fn table_sinks(spec: &JobSpec) -> impl Iterator<Item = &SinkRef> {
+    spec.sinks.iter().filter(|sink| sink.is_table())
+}
+
+/// Where a job keeps the records of `stream` that it rejected.
+fn rejects_sink(spec: &JobSpec, stream: &Stream) -> SinkRef {
+    SinkRef { scheme: PARQUET.to_owned(), target: format!("{}/{}", stream.rejects, spec.name) }
 }
 
 /// Every table that a job writes: its sinks, and those of the late rows and rejects of its streams.
-fn all_tables(spec: &JobSpec, streams: &[Arc<Stream>]) -> Vec<String> {
-    let late = streams.iter().map(|stream| spec.late_table(&stream.name, streams.len()));
-    let rejects = streams.iter().map(|stream| rejects_table(spec, stream));
-    targets(spec).into_iter().chain(late).chain(rejects).collect()
+fn all_tables(spec: &JobSpec, streams: &[Arc<Stream>]) -> Vec<SinkRef> {
+    let late = streams.iter().map(|stream| spec.late_sink(&stream.name, streams.len()));
+    let rejects = streams.iter().map(|stream| rejects_sink(spec, stream));
+    table_sinks(spec).cloned().chain(late).chain(rejects).collect()
 }
 
 /// The `--if-exists` flag, else the setting.

@@ -23,6 +23,7 @@
 mod config;
 mod durable;
 mod folder;
+mod log;
 mod open_files;
 mod put;
 mod sink;
@@ -32,5 +33,7 @@ mod store;
 mod tests;
 
 pub use config::{Naming, ParquetConfig, check_table, check_target};
+pub use log::{CompleteFile, TableLog};
 pub use sink::ParquetSink;
-pub use store::{durable, holds_rows, is_visible, open_store, remove_table, table_path};
+pub use staging::epoch_of;
+pub use store::{at, durable, failure, holds_rows, is_visible, open_store, remove_table, table_path};

@@ -1,7 +1,8 @@
 //! What connectors know and the SQL checker has to ask: which sinks exist and which client options are valid.
 
 use crate::error::Result;
-use crate::job::SinkRef;
+use crate::job::{PartitionBy, SinkRef};
+use arrow::datatypes::Schema;
 
 /// Plugged in by the binary, so that the checker needs no connector.
 pub trait Connectors: Send + Sync {
@@ -13,6 +14,12 @@ pub trait Connectors: Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::Job`] with what was found and expected.
     fn check_sink(&self, sink: &SinkRef) -> Result<()>;
+
+    /// Checks that a sink can hold rows of `schema`, in the folders of `partition_by` if it is a table.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Job`] with what was found and expected.
+    fn check_columns(&self, sink: &SinkRef, schema: &Schema, partition_by: &PartitionBy) -> Result<()>;
 
     /// Checks one `kafka.*` option of a stream (without the prefix).
     ///

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Scheme of a Parquet table.
+pub const PARQUET: &str = "parquet";
+/// Scheme of a Delta table.
+pub const DELTA: &str = "delta";
+
 /// A job's policies, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
@@ -18,8 +23,8 @@ pub struct JobSpec {
     pub sinks: Vec<SinkRef>,
     /// Output columns that make the Kafka message key.
     pub key: Vec<String>,
-    /// Folders of a table sink.
-    pub partition_by: PartitionBy,
+    /// Folders of a table sink, if the job says; see [`JobSpec::folders`].
+    pub partition_by: Option<PartitionBy>,
     /// Size in bytes at which a table file is published.
     pub file_target: u64,
     /// Longest time from a final row to its publication in a table.
@@ -49,26 +54,34 @@ pub enum LatePolicy {
 /// One output of a job, written `scheme:target`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SinkRef {
-    /// `parquet`, `kafka`, ...
+    /// `parquet`, `delta`, `kafka`, ...
     pub scheme: String,
     /// Table name below the data folder, or topic.
     pub target: String,
 }
 
-/// Event-time folders of a Parquet table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Folders of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartitionBy {
     /// All files in one folder.
     None,
     /// `hour=2026-03-29T05`.
     Hour,
     /// `day=2026-03-29`.
-    #[default]
     Day,
     /// `month=2026-03`.
     Month,
     /// One folder level per output column, `zone=center`.
     Columns(Vec<String>),
+}
+
+// === impl PartitionBy ===
+
+impl PartitionBy {
+    /// Folders of a table of `scheme` of which nothing is said.
+    pub fn of(scheme: &str) -> Self {
+        if scheme == DELTA { Self::None } else { Self::Day }
+    }
 }
 
 // === impl SinkRef ===
@@ -82,7 +95,7 @@ impl fmt::Display for SinkRef {
 impl SinkRef {
     /// True for a sink that holds a table at rest, which takes a job's late rows and rejects too.
     pub fn is_table(&self) -> bool {
-        self.scheme == "parquet" || self.scheme == "delta"
+        self.scheme == PARQUET || self.scheme == DELTA
     }
 }
 
@@ -92,5 +105,17 @@ impl JobSpec {
     /// Name of the late table for rows of `stream`; a job over several streams has one each.
     pub fn late_table(&self, stream: &str, streams: usize) -> String {
         if streams > 1 { format!("{}_late_{stream}", self.name) } else { format!("{}_late", self.name) }
+    }
+
+    /// The late table for rows of `stream` as a sink: a Delta table if the job's first sink is one.
+    pub fn late_sink(&self, stream: &str, streams: usize) -> SinkRef {
+        let is_delta = self.sinks.first().is_some_and(|sink| sink.scheme == DELTA);
+        let scheme = if is_delta { DELTA } else { PARQUET }.to_owned();
+        SinkRef { scheme, target: self.late_table(stream, streams) }
+    }
+
+    /// Folders of the job's tables of `scheme`: without a word of the job, days of a Parquet table and none of a Delta table.
+    pub fn folders(&self, scheme: &str) -> PartitionBy {
+        self.partition_by.clone().unwrap_or_else(|| PartitionBy::of(scheme))
     }
 }

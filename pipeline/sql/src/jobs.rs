@@ -16,7 +16,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use citystream_functions::ExpressionErrors;
 use citystream_model::catalog::Connectors;
-use citystream_model::job::JobSpec;
+use citystream_model::job::{JobSpec, PartitionBy};
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::{Diagnostic, Error, Result};
@@ -106,7 +106,7 @@ pub fn compile(
             findings.push(Diagnostic::new("S002", (1, 1), "the file holds no job", help).in_file(&file.name));
         }
         for job in written {
-            match check(job, catalog, tables, &mut names) {
+            match check(job, catalog, tables, connectors, &mut names) {
                 Ok(job) => jobs.push(job),
                 Err(finding) => findings.push(finding),
             }
@@ -239,6 +239,7 @@ fn check(
     job: Written,
     catalog: &Catalog,
     tables: &Tables,
+    connectors: &dyn Connectors,
     names: &mut BTreeMap<String, String>,
 ) -> Result<CheckedJob, Diagnostic> {
     let Written { statement, spec, at, mut query, declared } = job;
@@ -262,7 +263,7 @@ fn check(
     errors.reset();
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
-    check_columns(&statement, &spec, &schema, declared.as_ref())?;
+    check_columns(&statement, &spec, &schema, declared.as_ref(), connectors)?;
     Ok(CheckedJob { spec, streams, tables, schema, plan: lowered, optimized, twin, errors })
 }
 
@@ -355,12 +356,9 @@ fn check_columns(
     spec: &JobSpec,
     schema: &SchemaRef,
     declared: Option<&SchemaRef>,
+    connectors: &dyn Connectors,
 ) -> Result<(), Diagnostic> {
-    let folders = if let citystream_model::job::PartitionBy::Columns(columns) = &spec.partition_by {
-        columns.as_slice()
-    } else {
-        &[]
-    };
+    let folders = if let Some(PartitionBy::Columns(columns)) = &spec.partition_by { columns.as_slice() } else { &[] };
     for (option, name) in
         spec.key.iter().map(|name| ("key", name)).chain(folders.iter().map(|name| ("partition_by", name)))
     {
@@ -377,6 +375,18 @@ fn check_columns(
                 help,
             ));
         }
+    }
+    for sink in &spec.sinks {
+        connectors.check_columns(sink, schema, &spec.folders(&sink.scheme)).map_err(|error| {
+            let option = error.message().starts_with("option partition_by");
+            let at = if option { statement.locate("partition_by") } else { statement.locate("select") };
+            statement.finding(
+                "S013",
+                at,
+                format!("sink '{sink}': {}", error.message()),
+                "or write another sink, such as 'parquet:<name>'",
+            )
+        })?;
     }
     let Some(declared) = declared else { return Ok(()) };
     let (wanted, found) = (describe(declared), describe(schema));

@@ -5,9 +5,10 @@ use crate::course::{Checkpoint, Checkpoints, Course, LastFirst};
 use crate::records::{Fate, Raw};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Schema;
 use citystream_codec::{Decoder, Records};
 use citystream_model::catalog::Connectors;
-use citystream_model::job::SinkRef;
+use citystream_model::job::{PartitionBy, SinkRef};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Diagnostic, Result};
 use citystream_operators::admit::{Gate, Verdict};
@@ -60,10 +61,14 @@ pub const NOW: Micros = 4_000_000_000_000_000;
 
 impl Connectors for Permissive {
     fn sink_schemes(&self) -> Vec<&'static str> {
-        vec!["parquet", "kafka"]
+        vec!["parquet", "delta", "kafka"]
     }
 
     fn check_sink(&self, _: &SinkRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_columns(&self, _: &SinkRef, _: &Schema, _: &PartitionBy) -> Result<()> {
         Ok(())
     }
 

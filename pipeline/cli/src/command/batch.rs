@@ -7,7 +7,7 @@ use crate::exit::{Failure, Outcome, number};
 use crate::inputs::decode_file;
 use crate::load;
 use crate::report::{self, JobReport};
-use crate::tables::{DataDir, if_exists, targets};
+use crate::tables::{DataDir, if_exists, table_sinks};
 use arrow::record_batch::RecordBatch;
 use citystream_codec::{Reject, rejects_batch};
 use citystream_connect::{Sink, SinkRows};
@@ -42,14 +42,14 @@ pub(crate) fn run(context: &Context, args: BatchArgs) -> Outcome {
         }
     }
     let data_dir = required(args.data_dir, &context.config.run.data_dir, "data-dir")?;
-    let data = DataDir::open(&data_dir, false, context.handle().clone(), &context.stop)?;
+    let data = DataDir::open(&data_dir, false, if_exists, context.handle().clone(), &context.stop)?;
     let if_exists = if_exists(args.if_exists, &context.config.run.if_exists)?;
     for job in &jobs {
-        data.check_empty(&job.spec, &job.streams, if_exists)?;
+        data.check_empty(&job.spec, &job.streams)?;
     }
     let (mut reports, mut worst) = (Vec::new(), Ok(()));
     for job in jobs {
-        data.replace(&job.spec, &job.streams, if_exists)?;
+        data.replace(&job.spec, &job.streams)?;
         let name = job.spec.name.clone();
         let mut status = Status::default();
         let result = run_job(job, &inputs, &data, &context.stop, &mut status);
@@ -122,9 +122,8 @@ struct Run<'a> {
 fn run_job(job: CheckedJob, inputs: &Inputs, data: &DataDir, stop: &Stop, status: &mut Status) -> Result<()> {
     let CheckedJob { spec, streams, schema, plan, errors, .. } = job;
     let output = Output::new(&spec.name, plan.output.clone(), false)?;
-    let sinks = targets(&spec)
-        .iter()
-        .map(|target| data.parquet(&spec, target, &schema, spec.partition_by.clone(), &data.naming()))
+    let sinks = table_sinks(&spec)
+        .map(|sink| data.results(&spec, sink, &schema, &data.naming()))
         .collect::<Result<Vec<_>>>()?;
     let dataflow = Dataflow::build(plan, streams.len(), 1)?;
     let mut run = Run { dataflow, output, sinks, status, now: SystemClock.now() };

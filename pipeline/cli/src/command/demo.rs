@@ -47,7 +47,7 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
     let files = job_files(&root.join("jobs"))?;
     let jobs = load::jobs(&files, &schemas, &context.connectors)?;
     let samples = samples(&root, &jobs)?;
-    let data = DataDir::open(&args.data_dir, false, context.handle().clone(), &context.stop)?;
+    let data = DataDir::open(&args.data_dir, false, IfExists::Replace, context.handle().clone(), &context.stop)?;
     let broker = context
         .handle()
         .block_on(Broker::start(BrokerConfig::default()))
@@ -66,7 +66,6 @@ pub(crate) fn run(context: &Context, args: DemoArgs) -> Outcome {
         brokers: broker.bootstrap(),
         kafka: BTreeMap::new(),
         data,
-        if_exists: IfExists::Replace,
         from: StartFrom::Earliest,
         until_caught_up: args.once,
         parallelism,

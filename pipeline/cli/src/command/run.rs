@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let if_exists = if_exists(args.if_exists, &config.if_exists)?;
     let metrics_addr = metrics_addr(args.metrics_addr.as_deref().unwrap_or(&config.metrics_addr))?;
     let checkpoint_dir = text(args.checkpoint_dir, &config.checkpoint_dir);
-    let data = DataDir::open(&data_dir, checkpoint_dir.is_some(), context.handle().clone(), &context.stop)?;
+    let data = DataDir::open(&data_dir, checkpoint_dir.is_some(), if_exists, context.handle().clone(), &context.stop)?;
     let checkpoints = match checkpoint_dir {
         None => None,
         Some(folder) => {
@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
             Some(folder) => folder.of(job, &data.run_id).check()?,
         };
         if !goes_on {
-            data.check_empty(&job.spec, &job.streams, if_exists)?;
+            data.check_empty(&job.spec, &job.streams)?;
         }
     }
     let parallelism = parallelism::of(args.parallelism, &context.config.run.parallelism)?;
@@ -65,7 +65,6 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
         brokers,
         kafka: context.config.kafka.clone(),
         data,
-        if_exists,
         from,
         until_caught_up: args.until_caught_up,
         parallelism,

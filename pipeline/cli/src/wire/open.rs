@@ -1,12 +1,12 @@
 //! A running job from a checked one: sources, sinks and operators, new or as its newest checkpoint has them.
 
 use super::Shared;
-use crate::args::{Guarantee, IfExists};
+use crate::args::Guarantee;
 use crate::checkpoints::CheckpointDir;
 use citystream_connect::Sink;
 use citystream_connect::files::Naming;
 use citystream_connect::kafka::{KafkaSink, KafkaSource, TransactionalSink};
-use citystream_model::job::SinkRef;
+use citystream_model::job::{DELTA, PARQUET, SinkRef};
 use citystream_model::position::StartFrom;
 use citystream_model::stream::{Path, Stream};
 use citystream_model::time::{Clock, SystemClock};
@@ -46,7 +46,7 @@ impl Shared {
         let ready = match &self.checkpoints {
             None => {
                 let connected = connector.connect(None)?;
-                self.data.replace(&job.spec, &job.streams, self.if_exists)?;
+                self.data.replace(&job.spec, &job.streams)?;
                 start::begin(connected, plan, self.parallelism)?
             }
             Some(folder) => self.resume(folder, &connector, &plan)?,
@@ -87,7 +87,7 @@ impl Shared {
             patience: connector.patience,
             now: SystemClock.now(),
         };
-        let clear = self.if_exists == IfExists::Replace;
+        let clear = self.data.replaces();
         let ready = start::resume(&how, connector, plan, self.parallelism, clear)?;
         self.metrics.recovery_seconds.with_label_values(&[name]).set(started.elapsed().as_secs_f64());
         Ok(ready)
@@ -138,7 +138,7 @@ impl Connector<'_> {
     fn sink(&self, sink: &SinkRef, naming: &Naming, base: Option<&Base>) -> Result<Box<dyn Sink>> {
         let CheckedJob { spec, schema, .. } = self.job;
         match sink.scheme.as_str() {
-            "parquet" => self.shared.data.parquet(spec, &sink.target, schema, spec.partition_by.clone(), naming),
+            PARQUET | DELTA => self.shared.data.results(spec, sink, schema, naming),
             "kafka" => self.topic(&sink.target, base),
             other => Err(Error::internal(format!("no sink of scheme '{other}'"))),
         }

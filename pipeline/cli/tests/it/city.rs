@@ -16,6 +16,8 @@ pub(crate) struct City {
     tag: String,
     /// Where tables are written.
     data: String,
+    /// Environment of the commands.
+    env: Vec<(&'static str, String)>,
 }
 
 /// Columns of the stream that most tests use.
@@ -38,12 +40,19 @@ impl City {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("schemas")).unwrap();
-        Self { folder, tag: format!("{now}.{}", NEXT.fetch_add(1, Ordering::Relaxed)), data: "data".to_owned() }
+        let tag = format!("{now}.{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { folder, tag, data: "data".to_owned(), env: Vec::new() }
     }
 
     /// The same with tables below `place`, a folder or URL; [`Self::fetch`] brings them here.
     pub(crate) fn with_tables_at(self, place: &str) -> Self {
         Self { data: place.to_owned(), ..self }
+    }
+
+    /// The same with one more variable in the environment of its commands.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
+        self
     }
 
     /// A name that no other test has.
@@ -128,7 +137,7 @@ impl City {
     /// A command with these arguments.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = citystream(self.folder.path());
-        command.args(args);
+        command.args(args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -1,126 +1,26 @@
-//! Jobs with checkpoints, killed at random moments: what they wrote in the end is what a batch over the admitted rows writes.
+//! Jobs with checkpoints in a hard life: killed, put to sleep, cut off from their broker or their store, at random moments.
+//! What they wrote in the end is what a batch over the admitted rows writes.
 //!
-//! `CITYSTREAM_KILLS` sets how often they are killed, `CITYSTREAM_KILL_SEED` when.
+//! `CITYSTREAM_KILLS` sets how often, `CITYSTREAM_KILL_SEED` when. `CITYSTREAM_TEST_S3` (`s3://BUCKET`) is a store to use,
+//! `CITYSTREAM_TEST_KAFKA_DIR` the folder of the broker that may be killed: that of `testing/services/kafka.sh`.
 
-use crate::broker::{producer, send_by, values};
-use crate::city::{City, FLOW};
-use crate::process::Live;
-use crate::tables;
-use citystream_connect::kafka::KafkaProducer;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use crate::city::City;
+use crate::process::{Live, eventually};
+use crate::proxy::Proxy;
+use crate::world::{JOBS, World, setting};
+use rand::Rng;
+use std::process::Command;
 use std::time::Duration;
 
-const PARTITIONS: i32 = 3;
-/// 2026-03-29T05:00:00Z in seconds.
-const START: i64 = 1_774_760_400;
-/// How far behind the newest row of its partition a row may come.
-const DELAY: i64 = 10;
-
-/// One job of every kind.
-const JOBS: [(&str, &str); 6] = [
-    ("tumbled", crate::city::PER_MINUTE),
-    (
-        "hopped",
-        "SELECT site, window_start, window_end, sum(veh) AS veh, avg(veh) AS mean FROM \
-         hop(flow, at, INTERVAL '20 seconds', INTERVAL '1 minute') GROUP BY site, window_start, window_end",
-    ),
-    (
-        "sessions",
-        "SELECT site, window_start, window_end, count(*) AS n, max(veh) AS most FROM \
-         session(flow, at, gap => INTERVAL '7 seconds', key => site) GROUP BY site, window_start, window_end",
-    ),
-    (
-        "joined",
-        "SELECT f.site, f.window_start, f.window_end, f.veh, s.kmh FROM \
-         (SELECT site, window_start, window_end, sum(veh) AS veh FROM tumble(flow, at, INTERVAL '1 minute') GROUP BY site, window_start, window_end) AS f \
-         JOIN (SELECT site, window_start, window_end, max(kmh) AS kmh FROM tumble(speed, at, INTERVAL '1 minute') GROUP BY site, window_start, window_end) AS s \
-         ON f.site = s.site AND f.window_start = s.window_start AND f.window_end = s.window_end",
-    ),
-    (
-        "ranked",
-        "SELECT site, window_start, window_end, veh, at FROM (SELECT site, window_start, window_end, veh, at, row_number() \
-         OVER (PARTITION BY site, window_start, window_end ORDER BY veh DESC, at) AS place FROM \
-         tumble(flow, at, INTERVAL '1 minute')) WHERE place <= 2",
-    ),
-    ("copied", "SELECT site, veh, at, _partition AS part, _offset AS off FROM flow WHERE veh % 3 = 0"),
-];
-
-/// What was sent to a stream, by partition: event times and rows.
-type Sent = BTreeMap<i32, Vec<(i64, String)>>;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+/// True when a run has taken over all its jobs.
+fn has_begun(live: &Live) -> bool {
+    live.stderr().matches("job begins").count() == JOBS.len()
 }
 
-fn time(second: i64) -> String {
-    citystream_model::time::format_time(second * 1_000_000)
-}
-
-/// Sends some rows per partition, in event time order but for a delay that makes a few of them late.
-fn send_some(
-    city: &City,
-    producer: &KafkaProducer,
-    rng: &mut StdRng,
-    clock: &mut i64,
-    sent: &mut BTreeMap<&'static str, Sent>,
-) {
-    for stream in ["flow", "speed"] {
-        for partition in 0..PARTITIONS {
-            let rows = sent.entry(stream).or_default().entry(partition).or_default();
-            let first = rows.len();
-            for at in 0..rng.random_range(0..40) {
-                let behind = if rng.random_bool(0.03) { 20 } else { rng.random_range(0..=DELAY / 2) };
-                let (second, site) = (*clock + at - behind, rng.random_range(0..8));
-                let value = if stream == "flow" { "\"veh\"" } else { "\"kmh\"" };
-                let number = rng.random_range(0..100);
-                rows.push((second, format!(r#"{{"site":"s{site}",{value}:{number},"at":"{}"}}"#, time(second))));
-            }
-            send_by(producer, &city.topic(stream), partition, rows[first..].iter().map(|(_, row)| row));
-        }
-    }
-    *clock += 40;
-}
-
-/// Offsets of the rows that are not late, by the rule of the interface.
-fn admitted(sent: &Sent) -> BTreeMap<i32, BTreeSet<usize>> {
-    let of = |rows: &Vec<(i64, String)>| {
-        let mut newest = i64::MIN / 2;
-        let mut admitted = BTreeSet::new();
-        for (offset, (second, _)) in rows.iter().enumerate() {
-            if *second >= newest - DELAY {
-                admitted.insert(offset);
-            }
-            newest = newest.max(*second);
-        }
-        admitted
-    };
-    sent.iter().map(|(partition, rows)| (*partition, of(rows))).collect()
-}
-
-/// Writes the admitted rows of a stream as a file for `batch`, which gives the offset as the line's number.
-fn write_admitted(city: &City, stream: &str, sent: &Sent) -> PathBuf {
-    let mut text = String::new();
-    for (partition, offsets) in admitted(sent) {
-        offsets.iter().for_each(|offset| writeln!(text, "{}", sent[&partition][*offset].1).unwrap());
-    }
-    city.file(&format!("{stream}.jsonl"), &text)
-}
-
-/// Late rows as the table has them: partition and offset.
-fn late(table: &Path) -> BTreeSet<(i32, usize)> {
-    let column = |name| tables::column(table, name);
-    if tables::files(table).is_empty() {
-        return BTreeSet::new();
-    }
-    let numbers = column("_partition").into_iter().zip(column("_offset"));
-    let found: Vec<_> = numbers.map(|(p, o)| (p.parse().unwrap(), o.parse().unwrap())).collect();
-    let set: BTreeSet<_> = found.iter().copied().collect();
-    assert_eq!(set.len(), found.len(), "a late row stands twice in {}", table.display());
-    set
+/// Lets a run go on that stood still while another has taken its jobs over: it finds out, and changes nothing.
+fn wake(sleeper: Live) {
+    sleeper.signal("CONT");
+    sleeper.wait().expect(4).says(&["a newer instance has taken job"]);
 }
 
 fn kill(live: Live) {
@@ -128,17 +28,34 @@ fn kill(live: Live) {
     live.wait();
 }
 
-/// The columns that say where a row of the `copied` job stood differ in a batch.
-fn without_place(rows: Vec<String>) -> Vec<String> {
-    let cut = |row: String| row.split(r#","part""#).next().unwrap().to_owned();
-    let mut rows: Vec<String> = rows.into_iter().map(cut).collect();
-    rows.sort();
-    rows
+/// Kills the jobs of `world` and puts them to sleep, again and again.
+fn survive(mut world: World<'_>) {
+    let mut sleeper: Option<Live> = None;
+    for _ in 0..setting("CITYSTREAM_KILLS", 6) {
+        let mut live = world.start();
+        for _ in 0..world.rng.random_range(1..=3) {
+            world.send();
+            if world.rng.random_bool(0.4) && has_begun(&live) {
+                sleeper.take().into_iter().for_each(wake);
+            }
+        }
+        assert!(!live.has_ended(), "{}", live.stderr());
+        // A process that stands still for a while is taken over like one that is dead, and wakes up later.
+        if sleeper.is_none() && has_begun(&live) && world.rng.random_bool(0.4) {
+            live.signal("STOP");
+            sleeper = Some(live);
+        } else {
+            kill(live);
+        }
+    }
+    world.catch_up();
+    sleeper.into_iter().for_each(wake);
+    world.check();
 }
 
 #[test]
 fn tables_are_those_of_an_uninterrupted_run() {
-    survive(&City::new(), "checkpoints");
+    survive(World::new(&City::new(), "checkpoints"));
 }
 
 #[test]
@@ -149,63 +66,65 @@ fn tables_on_an_object_store_are_those_of_an_uninterrupted_run() {
     };
     let city = City::new();
     let (tables, checkpoints) = (format!("{bucket}/{}/data", city.tag()), format!("{bucket}/{}/jobs", city.tag()));
-    survive(&city.with_tables_at(&tables), &checkpoints);
+    survive(World::new(&city.with_tables_at(&tables), &checkpoints));
 }
 
-/// Kills jobs of every kind, with tables at the place of `city`, again and again.
-fn survive(city: &City, checkpoints: &str) {
-    let seed = setting("CITYSTREAM_KILL_SEED", 1);
-    let mut rng = StdRng::seed_from_u64(seed);
-    let often = ["--checkpoint-dir", checkpoints, "--checkpoint-interval", "100ms", "--commit-interval", "50ms"];
-    city.stream("flow", FLOW, "", PARTITIONS as usize);
-    city.stream("speed", "site TEXT NOT NULL, kmh INT, at TIMESTAMP NOT NULL", "", PARTITIONS as usize);
-    let jobs = JOBS.map(|(name, select)| {
-        let topic = city.make(name, 2);
-        city.job(name, &format!("freshness = '300 ms', sink = 'parquet:{name}, kafka:{topic}'"), select)
-    });
-    let jobs: Vec<&Path> = jobs.iter().map(PathBuf::as_path).collect();
-    let (mut clock, mut sent, producer) = (START, BTreeMap::new(), producer());
-    for _ in 0..setting("CITYSTREAM_KILLS", 6) {
-        let shards = rng.random_range(1..=3).to_string();
-        let mut live = city.live(&jobs, &[&often[..], &["--parallelism", &shards]].concat());
-        for _ in 0..rng.random_range(1..=3) {
-            send_some(city, &producer, &mut rng, &mut clock, &mut sent);
-            std::thread::park_timeout(Duration::from_millis(rng.random_range(0..400)));
+#[test]
+fn a_slow_object_store_that_hangs_up_costs_time_and_no_row() {
+    let (Ok(bucket), Ok(endpoint)) = (std::env::var("CITYSTREAM_TEST_S3"), std::env::var("AWS_ENDPOINT_URL")) else {
+        eprintln!("skipped: a_slow_object_store...: CITYSTREAM_TEST_S3 (s3://BUCKET) is not set");
+        return;
+    };
+    let proxy = Proxy::before(endpoint.trim_start_matches("http://"), setting("CITYSTREAM_KILL_SEED", 1));
+    let city = City::new().with_env("AWS_ENDPOINT_URL", &proxy.url());
+    let (tables, checkpoints) = (format!("{bucket}/{}/data", city.tag()), format!("{bucket}/{}/jobs", city.tag()));
+    let city = city.with_tables_at(&tables);
+    let mut world = World::new(&city, &checkpoints);
+    for _ in 0..2 {
+        let mut live = world.start();
+        eventually("jobs over a bad line", || has_begun(&live).then_some(()));
+        for _ in 0..4 {
+            world.send();
         }
-        assert!(!live.has_ended(), "seed {seed}: {}", live.stderr());
+        assert!(!live.has_ended(), "{}", live.stderr());
         kill(live);
     }
-    city.catch_up(&jobs, &often).expect(0);
-    city.fetch();
-    let files = ["flow", "speed"].map(|stream| (stream, write_admitted(city, stream, &sent[stream])));
-    let inputs = files.map(|(stream, file)| format!("{stream}={}", file.display()));
-    let mut args = vec!["batch"];
-    args.extend(jobs.iter().map(|job| job.to_str().unwrap()));
-    args.extend(["--schemas", "schemas", "--data-dir", "batch"]);
-    inputs.iter().for_each(|input| args.extend(["--input", input]));
-    city.done(&args).expect(0);
-    for (name, _) in JOBS {
-        let expected = tables::rows(&city.path("batch").join(name));
-        let found = city.rows(name);
-        let mut sent = values(&city.topic(name));
-        sent.sort();
-        assert_eq!(sent, found, "seed {seed}: {name}: the topic and the table");
-        if name == "copied" {
-            let places: BTreeSet<&String> = found.iter().collect();
-            assert_eq!(places.len(), found.len(), "seed {seed}: {name}: a row twice");
-            assert_eq!(without_place(found), without_place(expected), "seed {seed}: {name}");
-        } else {
-            assert!(found.len() > 10, "seed {seed}: {name}: {} rows", found.len());
-            assert_eq!(found, expected, "seed {seed}: {name}");
-        }
+    world.catch_up();
+    assert!(proxy.cut() > 0, "the store was never gone");
+    world.check();
+}
+
+#[test]
+fn a_broker_that_is_killed_costs_time_and_no_row() {
+    let Ok(folder) = std::env::var("CITYSTREAM_TEST_KAFKA_DIR") else {
+        eprintln!("skipped: a_broker_that_is_killed...: CITYSTREAM_TEST_KAFKA_DIR is not set");
+        return;
+    };
+    let service = |args: &[&str]| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../testing/services/kafka.sh");
+        assert!(
+            Command::new(script)
+                .args(args)
+                .arg(&folder)
+                .stdout(std::process::Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    let city = City::new();
+    let mut world = World::new(&city, "checkpoints");
+    let mut live = world.start();
+    eventually("all jobs", || has_begun(&live).then_some(()));
+    for _ in 0..3 {
+        world.send();
+        service(&["kill"]);
+        std::thread::park_timeout(Duration::from_millis(world.rng.random_range(0..1_500)));
+        service(&["start", "0"]);
+        world.send();
+        assert!(!live.has_ended(), "{}", live.stderr());
     }
-    let of_flow = |name: &str| if name == "joined" { "joined_late_flow".to_owned() } else { format!("{name}_late") };
-    for (table, stream) in
-        JOBS.iter().map(|(name, _)| (of_flow(name), "flow")).chain([("joined_late_speed".to_owned(), "speed")])
-    {
-        let good = admitted(&sent[stream]);
-        let all = sent[stream].iter().flat_map(|(partition, rows)| (0..rows.len()).map(|at| (*partition, at)));
-        let expected: BTreeSet<_> = all.filter(|(partition, at)| !good[partition].contains(at)).collect();
-        assert_eq!(late(&city.table(&table)), expected, "seed {seed}: {table}");
-    }
+    live.stop().expect(0);
+    world.catch_up();
+    world.check();
 }

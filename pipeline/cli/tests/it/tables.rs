@@ -1,9 +1,11 @@
-//! Reads Parquet tables back: published files only, as any reader of the folder would.
+//! Reads tables back: of Parquet tables published files only, as any reader of the folder would; of Delta tables what the log
+//! says.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use citystream_codec::RowEncoder;
+use citystream_lake::delta::Place;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::{Path, PathBuf};
 
@@ -43,10 +45,40 @@ pub(crate) fn fetch(from: &str, to: &Path) {
     });
 }
 
-/// All rows of a table, `None` when it has none.
+/// What the log of a Delta table in a local folder says that it holds.
+fn read_delta(table: &Path) -> Vec<RecordBatch> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let display = table.to_str().unwrap().to_owned();
+    let (store, prefix) = citystream_connect::files::open_store(&display).unwrap();
+    citystream_lake::delta::read(Place { store, prefix, display, handle: runtime.handle().clone() }).unwrap()
+}
+
+/// Has another reader count the rows of a Delta table: `deltalake` for Python says which files count, DuckDB reads them.
+/// `CITYSTREAM_TEST_DELTA_PYTHON` is the interpreter that has both; without it nothing is checked.
+pub(crate) fn check_with_python(table: &Path, expected: &[String]) {
+    let Ok(python) = std::env::var("CITYSTREAM_TEST_DELTA_PYTHON") else {
+        eprintln!("skipped: reading {} from Python: CITYSTREAM_TEST_DELTA_PYTHON is not set", table.display());
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../testing/services/delta_rows.py");
+    let read = std::process::Command::new(python).args([Path::new(script), table]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    // The two write numbers in their own ways.
+    fn plain<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let mut rows: Vec<String> =
+            rows.map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap().to_string()).collect();
+        rows.sort();
+        rows
+    }
+    let found = plain(std::str::from_utf8(&read.stdout).unwrap().lines());
+    assert_eq!(found, plain(expected.iter().map(String::as_str)), "{}", table.display());
+}
+
+/// All rows of a Parquet or Delta table, `None` when it has none.
 pub(crate) fn batch(table: &Path) -> Option<RecordBatch> {
-    let mut batches = Vec::new();
-    for file in files(table) {
+    let is_delta = table.join("_delta_log").is_dir();
+    let mut batches = if is_delta { read_delta(table) } else { Vec::new() };
+    for file in files(table).into_iter().filter(|_| !is_delta) {
         let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file).unwrap()).unwrap();
         batches.extend(reader.build().unwrap().map(|batch| batch.unwrap()));
     }
@@ -57,10 +89,14 @@ pub(crate) fn batch(table: &Path) -> Option<RecordBatch> {
 /// The rows as JSON texts that keep every bit of a finite number, sorted.
 pub(crate) fn rows(table: &Path) -> Vec<String> {
     let Some(batch) = batch(table) else { return Vec::new() };
-    let encoded = RowEncoder::new(&batch.schema(), &[]).unwrap().encode(&batch).unwrap();
-    let mut rows: Vec<String> = encoded.into_iter().map(|row| String::from_utf8(row.value).unwrap()).collect();
+    let mut rows = encode(&batch);
     rows.sort();
     rows
+}
+
+fn encode(batch: &RecordBatch) -> Vec<String> {
+    let encoded = RowEncoder::new(&batch.schema(), &[]).unwrap().encode(batch).unwrap();
+    encoded.into_iter().map(|row| String::from_utf8(row.value).unwrap()).collect()
 }
 
 /// Names of the table's columns.

@@ -1,5 +1,6 @@
 //! What a Parquet table is opened with, and which targets a sink may have.
 
+use super::log::TableLog;
 use crate::kafka::check_topic;
 use arrow::datatypes::SchemaRef;
 use citystream_model::job::{PartitionBy, SinkRef};
@@ -37,6 +38,8 @@ pub struct ParquetConfig {
     pub handle: Handle,
     /// Name of the sink, such as `parquet:congestion`.
     pub name: String,
+    /// The table's log, where one decides which files count.
+    pub log: Option<Arc<dyn TableLog>>,
 }
 
 /// How the files of a table are called, and when they become visible. The texts are letters, digits, `-` and `_`.
@@ -44,7 +47,7 @@ pub struct ParquetConfig {
 pub enum Naming {
     /// `part-<run>-<number>.parquet`, visible once written. The run's text is unique among all that write to the table.
     Run(String),
-    /// `part-<identity>-<epoch>-<number>.parquet`, visible once the epoch is decided.
+    /// `part-<identity>-<epoch>-<number>.parquet`, visible once the epoch is decided; with `-<writer>` where a log says so.
     Epochs {
         /// The job's, drawn with its checkpoint folder.
         identity: String,

@@ -3,6 +3,7 @@
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::DateTime;
 use citystream_model::job::PartitionBy;
@@ -10,6 +11,7 @@ use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// Value of a folder column where the row has none, as Hive has it.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -23,6 +25,8 @@ const DAY: Micros = 24 * HOUR;
 pub(crate) struct Folders {
     by: By,
     schema: SchemaRef,
+    /// Positions of the columns that files have, where folders have the others.
+    in_files: Option<Vec<usize>>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,11 +54,40 @@ impl Folders {
                 By::Columns(names.iter().map(|name| column(name, &schema)).collect::<Result<_>>()?)
             }
         };
-        Ok(Self { by, schema })
+        Ok(Self { by, schema, in_files: None })
+    }
+
+    /// Leaves the columns of folders out of the files, where a log keeps them.
+    ///
+    /// # Errors
+    /// No column is left.
+    pub(crate) fn without_folder_columns(mut self) -> Result<Self> {
+        if let By::Columns(columns) = &self.by {
+            let in_files: Vec<usize> =
+                (0..self.schema.fields().len()).filter(|at| columns.iter().all(|(_, column)| column != at)).collect();
+            if in_files.is_empty() {
+                return Err(Error::job("option partition_by: found every column of the table, expected fewer"));
+            }
+            self.in_files = Some(in_files);
+        }
+        Ok(self)
+    }
+
+    /// Columns of the files.
+    pub(crate) fn file_schema(&self) -> Result<SchemaRef> {
+        let Some(in_files) = &self.in_files else { return Ok(Arc::clone(&self.schema)) };
+        self.schema.project(in_files).map(Arc::new).map_err(unsplit)
     }
 
     /// The rows of `batch` by folder, in their order; `""` is the table's own folder.
     pub(crate) fn split(&self, batch: &RecordBatch, times: &[Option<Micros>]) -> Result<Vec<(String, RecordBatch)>> {
+        let parts = self.split_whole(batch, times)?;
+        let Some(in_files) = &self.in_files else { return Ok(parts) };
+        let cut = |(folder, part): (String, RecordBatch)| Ok((folder, part.project(in_files).map_err(unsplit)?));
+        parts.into_iter().map(cut).collect()
+    }
+
+    fn split_whole(&self, batch: &RecordBatch, times: &[Option<Micros>]) -> Result<Vec<(String, RecordBatch)>> {
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())
             .map_err(|error| Error::internal(format!("parquet sink: rows do not fit the table: {error}")))?;
         if batch.num_rows() == 0 {
@@ -109,11 +142,20 @@ fn split_by<K: Ord>(
         return Ok(rows.keys().map(|key| (name(key), batch.clone())).collect());
     }
     let taken = |(key, rows): (K, Vec<u32>)| {
-        let part = take_record_batch(batch, &UInt32Array::from(rows))
-            .map_err(|error| Error::internal(format!("parquet sink: rows cannot be split: {error}")))?;
+        let part = take_record_batch(batch, &UInt32Array::from(rows)).map_err(unsplit)?;
         Ok((name(&key), part))
     };
     rows.into_iter().map(taken).collect()
+}
+
+fn unsplit(error: ArrowError) -> Error {
+    Error::internal(format!("parquet sink: rows cannot be split: {error}"))
+}
+
+/// Columns and values of `zone=center/kind=car`; `None` is NULL.
+pub(crate) fn folder_values(folder: &str) -> Vec<(String, Option<String>)> {
+    let pairs = folder.split('/').filter_map(|level| level.split_once('='));
+    pairs.map(|(name, value)| (unescape(name), (value != NULL).then(|| unescape(value)))).collect()
 }
 
 fn time_folder(name: &str, form: &str, start: Option<Micros>) -> String {
@@ -167,4 +209,19 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// Takes [`escape`] back.
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(byte) => bytes.push(byte),
+            None => bytes.push(b'%'),
+        }
+        bytes.extend_from_slice(part.get(if code.is_some() { 2 } else { 0 }..).unwrap_or_default().as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -111,8 +111,10 @@ impl OpenFiles {
 
     fn finish(&mut self, folder: &str) -> Result<Option<Finished>> {
         let Some(file) = self.files.remove(folder) else { return Ok(None) };
-        let bytes = file.writer.into_inner().map_err(internal)?;
-        Ok(Some(Finished { folder: folder.to_owned(), bytes: bytes.into(), rows: file.rows }))
+        let OpenFile { mut writer, rows, .. } = file;
+        let metadata = writer.finish().map_err(internal)?;
+        let bytes = std::mem::take(writer.inner_mut());
+        Ok(Some(Finished { folder: folder.to_owned(), bytes: bytes.into(), rows, metadata }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Puts files into a store, large ones in parts.
 
+use super::store::at;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -46,10 +47,4 @@ async fn put_parts(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Bytes) -> o
         let _ = upload.abort().await;
     }
     result
-}
-
-/// Joins without escaping again: folder values are escaped already.
-pub(crate) fn at(prefix: &Path, name: &str) -> object_store::Result<Path> {
-    let whole = if prefix.as_ref().is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-    Path::parse(whole).map_err(Into::into)
 }

@@ -7,8 +7,7 @@
 //! The final name does not depend on who moves the file, or how often.
 
 use super::config::{Naming, ParquetConfig};
-use super::put::at;
-use super::store::{failure, is_visible};
+use super::store::{at, failure, is_visible};
 use crate::sink::{Published, Publisher};
 use citystream_model::{Error, Result, StagedFile};
 use futures::{StreamExt, TryStreamExt};
@@ -52,12 +51,17 @@ pub(crate) fn final_name(identity: &str, epoch: u64, number: u64) -> String {
     format!("part-{identity}-{epoch:06}-{number:06}.parquet")
 }
 
+/// The name of a file that stays where it is put, and counts once a log says so.
+pub(crate) fn logged_name(identity: &str, epoch: u64, number: u64, writer: &str) -> String {
+    format!("part-{identity}-{epoch:06}-{number:06}-{writer}.parquet")
+}
+
 pub(crate) fn staged_name(identity: &str, epoch: u64, number: u64, writer: &str) -> String {
     format!("{STAGING}/{identity}-{epoch}-{number}-{writer}.parquet")
 }
 
 /// The epoch in the final name of a file of the job `identity`.
-fn epoch_of(identity: &str, file: &Path) -> Option<u64> {
+pub fn epoch_of(identity: &str, file: &Path) -> Option<u64> {
     epoch_in(identity, file.filename()?.strip_prefix("part-")?)
 }
 

@@ -48,6 +48,15 @@ pub fn table_path(prefix: &Path, name: &str) -> Path {
     name.split('/').fold(prefix.clone(), |path, part| path.join(part))
 }
 
+/// The file `name` below `prefix`: folder values are escaped already.
+///
+/// # Errors
+/// A name that no store has.
+pub fn at(prefix: &Path, name: &str) -> object_store::Result<Path> {
+    let whole = if prefix.as_ref().is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+    Path::parse(whole).map_err(Into::into)
+}
+
 /// True for a published file of the table at `prefix`: `*.parquet` with no part that starts with `_` or `.`.
 pub fn is_visible(prefix: &Path, file: &Path) -> bool {
     let Some(mut parts) = file.prefix_match(prefix) else { return false };
@@ -96,7 +105,7 @@ pub fn remove_table(store: &Arc<dyn ObjectStore>, prefix: &Path, spared: Option<
 }
 
 /// What an error of the store means for the operator.
-pub(crate) fn failure(what: &str, path: &str, error: object_store::Error) -> Error {
+pub fn failure(what: &str, path: &str, error: object_store::Error) -> Error {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     let denied = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
     storage::failure(what, path, denied, error)

@@ -53,6 +53,7 @@ fn table(partition_by: PartitionBy) -> Table {
         naming: Naming::Run("r1".to_owned()),
         handle: runtime.handle().clone(),
         name: "parquet:city/cars".to_owned(),
+        log: None,
     };
     Table { folder, runtime, config }
 }

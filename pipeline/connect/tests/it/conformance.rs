@@ -107,6 +107,7 @@ fn sinks_keep_the_laws() {
         naming: citystream_connect::files::Naming::Run("r".to_owned()),
         handle: RUNTIME.handle().clone(),
         name: "parquet:x".to_owned(),
+        log: None,
     };
     sink_laws(&mut ParquetSink::open(config).unwrap());
 }

@@ -30,7 +30,7 @@ pub(crate) fn read(
             one_of(text, &[("table", LatePolicy::Table), ("drop", LatePolicy::Drop)])
         }),
         key: options.text("key").map(|text| names(&text)).unwrap_or_default(),
-        partition_by: options.parsed("partition_by", PartitionBy::Day, partition_by),
+        partition_by: options.parsed("partition_by", None, |text| partition_by(text).map(Some)),
         file_target: options.parsed("file_target", 128 << 20, file_target),
         freshness: options.parsed("freshness", Duration::from_secs(10), some_duration),
         memory_limit: options.parsed("memory_limit", None, |text| memory_limit(text).map(Some)),

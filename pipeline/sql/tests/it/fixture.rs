@@ -1,7 +1,8 @@
 //! The small world of the tests: two streams, two tables, and connectors that check like the real ones.
 
+use arrow::datatypes::Schema;
 use citystream_model::catalog::Connectors;
-use citystream_model::job::SinkRef;
+use citystream_model::job::{PartitionBy, SinkRef};
 use citystream_model::{Diagnostic, Error, Result};
 use citystream_sql::{Catalog, CheckedJob, SqlFile, Tables, compile};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ pub(crate) struct TestConnectors;
 
 impl Connectors for TestConnectors {
     fn sink_schemes(&self) -> Vec<&'static str> {
-        vec!["parquet", "kafka"]
+        vec!["parquet", "delta", "kafka"]
     }
 
     fn check_sink(&self, sink: &SinkRef) -> Result<()> {
@@ -27,6 +28,10 @@ impl Connectors for TestConnectors {
         } else {
             Err(Error::job(format!("found '{target}', expected {expected}")))
         }
+    }
+
+    fn check_columns(&self, _: &SinkRef, _: &Schema, _: &PartitionBy) -> Result<()> {
+        Ok(())
     }
 
     fn check_kafka_option(&self, name: &str, value: &str) -> Result<()> {

@@ -187,6 +187,7 @@ impl Connector<'_> {
             naming: naming.clone(),
             handle: self.world.runtime.handle().clone(),
             name: format!("parquet:{name}"),
+            log: None,
         };
         Ok(Box::new(ParquetSink::open(config)?))
     }

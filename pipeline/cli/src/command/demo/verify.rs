@@ -2,10 +2,12 @@
 
 use crate::command::Context;
 use crate::inputs::decode_file;
-use crate::tables::{DataDir, targets};
+use crate::tables::{DataDir, table_sinks};
 use arrow::record_batch::RecordBatch;
 use citystream_codec::RowEncoder;
 use citystream_connect::files::is_visible;
+use citystream_lake::delta;
+use citystream_model::job::{DELTA, SinkRef};
 use citystream_model::time::{Clock, SystemClock};
 use citystream_model::{Error, Result};
 use citystream_sql::CheckedJob;
@@ -35,12 +37,12 @@ pub(crate) fn differing(
             }
         }
         let expected = sorted(&context.handle().block_on(job.twin.run(&rows))?)?;
-        for target in targets(&job.spec) {
-            let found = sorted(&context.handle().block_on(read(data, &target))?)?;
+        for sink in table_sinks(&job.spec) {
+            let found = sorted(&read(context, data, sink)?)?;
             if found != expected {
                 differing.push(format!(
                     "table {} has {} rows, the batch has {}, and they are not the same",
-                    data.display(&target),
+                    data.display(&sink.target),
                     found.len(),
                     expected.len()
                 ));
@@ -51,7 +53,15 @@ pub(crate) fn differing(
 }
 
 /// All rows of a table.
-async fn read(data: &DataDir, target: &str) -> Result<Vec<RecordBatch>> {
+fn read(context: &Context, data: &DataDir, sink: &SinkRef) -> Result<Vec<RecordBatch>> {
+    if sink.scheme == DELTA {
+        return delta::read(data.place(&sink.target)?);
+    }
+    context.handle().block_on(read_files(data, &sink.target))
+}
+
+/// All rows of the files of a Parquet table.
+async fn read_files(data: &DataDir, target: &str) -> Result<Vec<RecordBatch>> {
     let (store, prefix) = data.table(target)?;
     let failed = |error: &dyn std::fmt::Display| Error::unavailable(format!("table {target} cannot be read: {error}"));
     let files: Vec<_> = store.list(Some(&prefix)).try_collect().await.map_err(|error| failed(&error))?;
