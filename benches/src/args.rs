@@ -19,6 +19,8 @@ const EXAMPLES: &str = "Examples:
   citystream-benches table --jobs reduce --brokers kafka --citystream /work/main/target/release/citystream
   citystream-benches run join --perf              one run with a profile (linux-perf)
   citystream-benches bare tumble                  our decoder and a hash map, without Kafka
+  citystream-benches recovery --keys 1000000      kill -9, and how long the job takes to go on
+  citystream-benches latency --commit-interval 100ms
   citystream-benches generate flow --sensors 12 --seconds 2
 
 Needs taskset and, for Apache Kafka, a JDK (17 or newer) and Maven.";
@@ -55,6 +57,31 @@ pub(crate) enum Command {
         job: JobName,
         #[command(flatten)]
         input: Input,
+    },
+    /// Kill a job with much state and measure how long it takes to go on
+    Recovery {
+        /// Which broker
+        #[arg(long, default_value = "kafka")]
+        broker: Kind,
+        /// Keys of the open window, about
+        #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+        keys: u32,
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Measure how long a record takes through a job that commits in transactions
+    Latency {
+        /// Which broker
+        #[arg(long, default_value = "kafka")]
+        broker: Kind,
+        /// The job's --commit-interval
+        #[arg(long, value_name = "DURATION", default_value = "100ms")]
+        commit_interval: String,
+        /// Records that count, 200 a second
+        #[arg(long, value_name = "N", default_value_t = 4_000)]
+        records: usize,
+        #[command(flatten)]
+        machine: Machine,
     },
     /// Write a topic's records as lines: partition, key, value
     Generate {
@@ -177,6 +204,13 @@ impl TableArgs {
         large.seconds = large.seconds.max(2 * large.interval_s);
         [Workload { seconds: (large.seconds / 3).max(1), ..large }, large]
     }
+}
+
+/// A workload of one record for each of about `keys` keys.
+pub(crate) fn one_record_each(keys: u32) -> Workload {
+    // 12 points have 19 lanes.
+    let sensors = u32::try_from(u64::from(keys) * 12 / 19).unwrap_or(u32::MAX).max(1);
+    Workload { seed: 1, sensors, seconds: 1, interval_s: 1, partitions: 4, disorder_ms: 0 }
 }
 
 // === impl Input ===

@@ -158,7 +158,7 @@ impl Bench {
     }
 
     /// The streams' declarations, with the topics and the disorder of `workload`.
-    fn schemas(&self, workload: &Workload) -> Result<PathBuf> {
+    pub(crate) fn schemas(&self, workload: &Workload) -> Result<PathBuf> {
         let schemas = self.folder.join("schemas");
         for topic in [crate::workload::Topic::Flow, crate::workload::Topic::Speed] {
             let stream = topic.stream();
@@ -212,7 +212,7 @@ fn replaced(text: &str, from: &str, to: &str) -> Result<String> {
     Ok(text.replace(from, to))
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -3,7 +3,7 @@
 mod args;
 
 use anyhow::{Context, Result, ensure};
-use args::{Cli, Command, Input, Machine, TableArgs};
+use args::{Cli, Command, Input, Machine, TableArgs, one_record_each};
 use citystream_benches::arrivals::Arrivals;
 use citystream_benches::broker::{self, Running};
 use citystream_benches::engine::Bench;
@@ -11,7 +11,7 @@ use citystream_benches::measure::{self, Plan};
 use citystream_benches::record::Writer;
 use citystream_benches::sensors::Sensors;
 use citystream_benches::workload::{JobName, Topic, Workload};
-use citystream_benches::{bare, fill, oracle, table};
+use citystream_benches::{bare, fill, latency, oracle, recovery, table};
 use clap::Parser;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -31,6 +31,16 @@ fn main() -> Result<()> {
         Command::Oracle { job, input } => {
             println!("{}", oracle::expected(job, &input.workload(job)));
             Ok(())
+        }
+        Command::Recovery { broker, keys, machine } => {
+            let bench = bench(&machine)?;
+            let outcome = recover_once(broker, keys, &bench);
+            clean(&bench, machine.keep).and(outcome)
+        }
+        Command::Latency { broker, commit_interval, records, machine } => {
+            let bench = bench(&machine)?;
+            let outcome = time_once(broker, &commit_interval, records, &bench);
+            clean(&bench, machine.keep).and(outcome)
         }
         Command::Generate { topic, input, sha256 } => generate(topic, &input.workload(JobName::Tumble), sha256),
         Command::Fill { topic, input, brokers } => {
@@ -70,6 +80,32 @@ fn run_once(job: JobName, kind: broker::Kind, input: &Input, bench: &Bench) -> R
         println!("\n{profile}");
     }
     measure::check(cost.digest, oracle::expected(job, &workload), &format!("{job} on {kind}"))
+}
+
+fn recover_once(kind: broker::Kind, keys: u32, bench: &Bench) -> Result<()> {
+    let workload = one_record_each(keys);
+    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
+    fill::topic(&broker.brokers, &workload, Topic::Flow, "lz4")?;
+    let found = recovery::run(bench, &workload, &broker)?;
+    println!(
+        "{} keys, {:.1} MiB of state, {:.1} MiB of checkpoint: ready {:.2} s after looking for it, {:.2} s after the start",
+        found.keys,
+        found.state_bytes as f64 / f64::from(1 << 20),
+        found.checkpoint_bytes as f64 / f64::from(1 << 20),
+        found.recovery_s,
+        found.ready_s
+    );
+    Ok(())
+}
+
+fn time_once(kind: broker::Kind, commit_interval: &str, records: usize, bench: &Bench) -> Result<()> {
+    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
+    let found = latency::run(bench, &broker, commit_interval, records)?;
+    println!(
+        "{} records, --commit-interval {commit_interval}: {:.0} ms (p50), {:.0} ms (p99), {:.0} ms (all)",
+        found.records, found.p50_ms, found.p99_ms, found.max_ms
+    );
+    Ok(())
 }
 
 fn print_bare(job: JobName, workload: &Workload) -> Result<()> {

@@ -19,14 +19,27 @@ pub struct Stages {
     pub sink_rows: u64,
 }
 
-/// Reads the page; `None` while it does not answer.
+/// Reads the stages; `None` while the page does not answer.
 pub fn scrape(address: SocketAddr) -> Option<Stages> {
+    page(address).map(|page| parse(&page))
+}
+
+/// The sum of all series called `name`; `None` while the page does not answer or has none.
+pub fn sum(address: SocketAddr, name: &str) -> Option<f64> {
+    let page = page(address)?;
+    let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let values: Vec<f64> =
+        page.lines().filter(of_name).filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
+    (!values.is_empty()).then(|| values.iter().sum())
+}
+
+fn page(address: SocketAddr) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut page = String::new();
     stream.read_to_string(&mut page).ok()?;
-    page.starts_with("HTTP/1.1 200").then(|| parse(&page))
+    page.starts_with("HTTP/1.1 200").then_some(page)
 }
 
 fn parse(page: &str) -> Stages {

@@ -27,8 +27,10 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upsert;
 
 pub use columns::check_columns;
-pub use log::{DeltaConfig, log};
-pub use read::read;
+pub use log::{DeltaConfig, log, upsert};
+pub use read::{read, unknown_files};
 pub use table::{Place, clear, holds_rows};
+pub use upsert::UpsertSink;

@@ -21,7 +21,7 @@ pub struct JobSpec {
     pub late: LatePolicy,
     /// Where results go; never empty, no target twice.
     pub sinks: Vec<SinkRef>,
-    /// Output columns that make the Kafka message key.
+    /// Output columns that make the Kafka message key, and that say which row a later one replaces.
     pub key: Vec<String>,
     /// Folders of a table sink, if the job says; see [`JobSpec::folders`].
     pub partition_by: Option<PartitionBy>,
@@ -39,6 +39,11 @@ pub enum Emit {
     /// Once, when the watermark has passed the window (a job without windows: at once).
     #[default]
     Final,
+    /// When the window ends, and again whenever a row within the job's lateness changes them; rows of one key replace one
+    /// another.
+    Updates,
+    /// As far as they go, so often, and once more when they are final; rows of one key replace one another.
+    Early(Duration),
 }
 
 /// What happens to a late row.

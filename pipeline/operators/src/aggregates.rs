@@ -14,7 +14,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{EmitTo, Expr, GroupsAccumulator};
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Aggregate functions, planned.
@@ -270,6 +270,13 @@ impl Sealed {
     pub(crate) fn states_of(&self, groups: &UInt32Array) -> Result<Vec<ArrayRef>> {
         let taken = self.states.iter().map(|column| take(column, groups, None)).collect::<Result<_, _>>();
         taken.map_err(|error| Error::internal("states of some groups").caused_by(error))
+    }
+
+    /// The groups of some keys only.
+    pub(crate) fn of_keys(&self, keys: &BTreeSet<u32>) -> Result<Self> {
+        let groups = (0u32..).zip(&self.numbers).filter(|(_, number)| keys.contains(number));
+        let (groups, numbers): (Vec<u32>, Vec<u32>) = groups.unzip();
+        Ok(Self { numbers, states: self.states_of(&UInt32Array::from(groups))? })
     }
 
     /// Takes over new key numbers.

@@ -129,12 +129,26 @@ impl Dataflow {
         self.settle(workers)
     }
 
+    /// Returns what has changed in windows that close at or before `until` and have not closed yet. A row that comes out later
+    /// replaces that of the same key.
+    ///
+    /// # Errors
+    /// As [`crate::operator::Operator::fire_early`].
+    pub fn fire_early(&mut self, until: Watermark, workers: &dyn Workers) -> Result<Vec<RecordBatch>> {
+        self.settle_with(workers, Some(until))
+    }
+
     /// Brings what the first stage put out through all later ones, and returns results.
     fn settle(&mut self, workers: &dyn Workers) -> Result<Vec<RecordBatch>> {
+        self.settle_with(workers, None)
+    }
+
+    /// As [`Self::settle`], and fires windows early that close up to a time.
+    fn settle_with(&mut self, workers: &dyn Workers, early: Option<Watermark>) -> Result<Vec<RecordBatch>> {
         let (watermark, mut results) = (self.watermark, Vec::new());
         for stage in 0..self.stages.len() {
-            if self.stages[stage].iter().any(|shard| shard.has_work(watermark)) {
-                workers.run(&mut self.stages[stage], &|shard| shard.work(watermark))?;
+            if early.is_some() || self.stages[stage].iter().any(|shard| shard.has_work(watermark)) {
+                workers.run(&mut self.stages[stage], &|shard| shard.work(watermark, early))?;
             }
             for shard in 0..self.stages[stage].len() {
                 results.append(&mut self.stages[stage][shard].results);
@@ -358,13 +372,16 @@ impl Shard {
         !self.inbox.is_empty() || watermark > self.graph.watermark()
     }
 
-    /// Takes what came from earlier stages, then the watermark.
-    fn work(&mut self, watermark: Watermark) -> Result<()> {
+    /// Takes what came from earlier stages, then the watermark, and fires windows early that close up to `early`.
+    fn work(&mut self, watermark: Watermark, early: Option<Watermark>) -> Result<()> {
         let mut left = Left::new();
         for (entry, batch) in std::mem::take(&mut self.inbox) {
             self.graph.push(entry, &batch, &mut left)?;
         }
         self.graph.advance(watermark, &mut left)?;
+        if let Some(until) = early {
+            self.graph.fire_early(until, &mut left)?;
+        }
         self.sort(left)
     }
 

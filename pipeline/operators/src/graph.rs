@@ -93,6 +93,16 @@ impl Graph {
         Ok(())
     }
 
+    /// Takes what operators have to say of windows that close at or before `until` and have not closed yet.
+    pub(crate) fn fire_early(&mut self, until: Watermark, left: &mut Left) -> Result<()> {
+        for at in 0..self.nodes.len() {
+            let mut out = Vec::new();
+            self.nodes[at].operator.fire_early(until, &mut out)?;
+            self.pass_on(at, out, left)?;
+        }
+        Ok(())
+    }
+
     /// The newest watermark that the operators know.
     pub(crate) fn watermark(&self) -> Watermark {
         self.watermark

@@ -23,6 +23,16 @@ pub trait Operator: Send {
     /// As [`Operator::on_batch`].
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()>;
 
+    /// Puts out what windows hold that close at or before `until`, as far as it has changed since it came out last: rows that
+    /// come out later replace those of the same key. `until` may lie beyond the watermark.
+    ///
+    /// # Errors
+    /// As [`Operator::on_batch`].
+    fn fire_early(&mut self, until: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let _ = (until, out);
+        Ok(())
+    }
+
     /// Gives the state as immutable runs that [`Operator::restore`] of an operator of the same plan understands: the whole
     /// of it if `whole`, or if the operator finds that better, else what came since the last call. The state stays where
     /// it is; what is given is not copied again later.

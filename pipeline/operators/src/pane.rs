@@ -34,6 +34,7 @@ use ring::Ring;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod early;
 mod open;
 mod ring;
 mod states;
@@ -68,6 +69,8 @@ pub(crate) struct Pane {
     aggregates: Aggregates,
     /// `None` when what comes out are panes.
     overlap: Option<Overlap>,
+    /// True when results come out before they are final too.
+    revises: bool,
     schema: SchemaRef,
     /// Columns of states as they go to another operator: keys, shared keys, states, closing time.
     states: SchemaRef,
@@ -113,6 +116,7 @@ impl Pane {
             shared: group_keys::exprs(spec, KeyRole::OfPane, session)?,
             dict: KeyDict::new(Arc::new(Schema::new(group_keys::fields(spec, KeyRole::Key))))?,
             overlap: spec.overlap.filter(|_| phase != Phase::Partial),
+            revises: spec.revises,
             schema: Arc::clone(&spec.schema),
             states: states::schema(spec, &aggregates),
             aggregates,
@@ -165,6 +169,9 @@ impl Pane {
             }
         };
         self.dict.hold(&pane.live.numbers()[known..]);
+        if self.revises && self.phase != Phase::Partial {
+            pane.changed.extend(places.iter().map(|place| pane.live.numbers()[*place]));
+        }
         match (&input.values, rows) {
             (Values::Rows(values), None) => pane.live.update(values, &places)?,
             (Values::Rows(values), Some(rows)) => pane.live.update(&values.of_rows(rows)?, &places)?,
@@ -219,17 +226,18 @@ impl Pane {
 
     /// Puts out every pane that closes at or before the watermark.
     fn close_panes(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
-        while let Some((closes_at, mut pane)) = self.close(self.watermark.0) {
-            if self.phase == Phase::Partial {
-                pane.seal_live(&self.aggregates)?;
-                for part in &pane.sealed {
-                    let rows = self.state_rows(part, &pane.shared, closes_at)?;
-                    out.push(rows);
-                }
+        if self.phase == Phase::Partial {
+            return self.pass_on(self.watermark.0, out).map(drop);
+        }
+        while let Some((_, mut pane)) = self.close(self.watermark.0) {
+            if self.revises && pane.changed.is_empty() {
                 continue;
             }
             let shared = std::mem::take(&mut pane.shared);
-            let mut groups = pane.total(&self.aggregates, &self.dict)?;
+            let mut groups = match self.revises {
+                true => pane.changes(&self.aggregates, &self.dict)?,
+                false => pane.total(&self.aggregates, &self.dict)?,
+            };
             let values = groups.results()?;
             let rows = self.rows(groups.numbers(), &shared, None, values)?;
             out.push(rows);
@@ -299,6 +307,16 @@ impl Operator for Pane {
             self.forget_fresh();
             self.ring_bytes = self.ring.bytes();
             self.sweep()?;
+        }
+        gather(&results, out)
+    }
+
+    fn fire_early(&mut self, until: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut results = Vec::new();
+        match self.phase {
+            _ if !self.revises => return Ok(()),
+            Phase::Partial => self.pass_on_early(until.0, &mut results)?,
+            Phase::Whole | Phase::Final => self.revise(until.0, &mut results)?,
         }
         gather(&results, out)
     }

@@ -118,6 +118,8 @@ pub struct PaneSpec {
     pub overlap: Option<Overlap>,
     /// Columns that come out: keys, then aggregates.
     pub schema: SchemaRef,
+    /// True when results come out before they are final too, and again when they change.
+    pub revises: bool,
 }
 
 /// `GROUP BY` a session, its keys and more.

@@ -10,9 +10,9 @@ use crate::threads::Threads;
 use arrow::record_batch::RecordBatch;
 use citystream_connect::{Published, Sink, SourceEvent};
 use citystream_model::Result;
-use citystream_model::job::JobSpec;
+use citystream_model::job::{Emit, JobSpec};
 use citystream_model::position::Partition;
-use citystream_model::time::{Clock, Micros, Watermark, has_passed};
+use citystream_model::time::{Clock, Micros, Watermark, has_passed, micros};
 use citystream_operators::admit::Gate;
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::memory::Memory;
@@ -74,6 +74,8 @@ pub struct Job {
     pub rejects: Vec<Box<dyn Sink>>,
     /// Partitions that wait for slower ones.
     pub paused: BTreeSet<(usize, Partition)>,
+    /// When results were last put out before they were final.
+    pub fired_at: Micros,
     /// When lag and buffers were last looked at.
     pub reported_at: Micros,
     /// Its checkpoints, if it makes any.
@@ -168,6 +170,7 @@ impl Job {
         self.read(polled)?;
         self.heartbeats();
         self.advance(self.watermark())?;
+        self.fire_early()?;
         if had_records {
             // After each round, so that the limit is passed by no more than one round's records.
             self.bound_memory()?;
@@ -279,6 +282,24 @@ impl Job {
             self.observe("operators", started);
         }
         self.emit(&results, self.clock.now())
+    }
+
+    /// Puts out results that are not final yet, if the job wants them by now.
+    fn fire_early(&mut self) -> Result<()> {
+        let (now, watermark) = (self.clock.now(), self.dataflow.watermark());
+        let until = match self.spec.emit {
+            Emit::Final => return Ok(()),
+            // The watermark as it would be without lateness: windows have ended by it.
+            Emit::Updates if watermark == Watermark::NONE => return Ok(()),
+            Emit::Updates => Watermark(watermark.0.saturating_add(micros(self.spec.lateness))),
+            Emit::Early(every) if !has_passed(self.fired_at, micros(every), now) => return Ok(()),
+            Emit::Early(_) => Watermark::END,
+        };
+        self.fired_at = now;
+        let started = Instant::now();
+        let results = self.dataflow.fire_early(until, &self.threads).map_err(|error| self.explain(error))?;
+        self.observe("operators", started);
+        self.emit(&results, now)
     }
 
     fn emit(&mut self, results: &[RecordBatch], now: Micros) -> Result<()> {

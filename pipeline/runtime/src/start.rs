@@ -98,7 +98,7 @@ pub fn resume(
     for _ in 0..ROUNDS {
         patience.check_stop()?;
         let mut base = patience.open(|_| how.folder.look(clear, published))?;
-        let mut connected = connect.connect(Some(&base))?;
+        let mut connected = patience.open(|_| connect.connect(Some(&base)))?;
         // Files or messages of epochs that no manifest knows: a manifest was lost, or the folder is an older copy, unless an
         // older instance still runs: then the next look finds its manifests.
         let newest = newest(&connected.publishers(), patience)?;

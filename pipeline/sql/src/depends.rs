@@ -3,6 +3,7 @@
 use crate::catalog::Catalog;
 use crate::jobs::{CheckedJob, Tables};
 use arrow::ipc::writer::StreamWriter;
+use citystream_model::job::Emit;
 use citystream_model::stream::Stream;
 use datafusion::common::Result as PlanResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -23,7 +24,9 @@ impl CheckedJob {
             ("treatment of late rows".to_owned(), format!("{:?}", self.spec.late)),
             ("set of sinks".to_owned(), sinks.join(", ")),
         ];
-        parts.into_iter().chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
+        let emit = (self.spec.emit != Emit::Final)
+            .then(|| ("moment of results, or key".to_owned(), format!("{:?} by {:?}", self.spec.emit, self.spec.key)));
+        parts.into_iter().chain(emit).chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
     }
 }
 

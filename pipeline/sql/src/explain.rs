@@ -11,7 +11,7 @@ pub(crate) mod expression;
 use crate::jobs::CheckedJob;
 use citystream_functions::Overlap;
 use citystream_model::duration::format_duration;
-use citystream_model::job::LatePolicy;
+use citystream_model::job::{Emit, LatePolicy};
 use citystream_model::stream::Stream;
 use citystream_operators::plan::{
     Input, Keeps, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionPaneSpec, SessionSpec,
@@ -31,7 +31,12 @@ pub fn explain(job: &CheckedJob) -> String {
     line(&mut text, 1, &readiness(job));
     line(&mut text, 1, &format!("late rows: {}", late(job)));
     let sinks: Vec<String> = job.spec.sinks.iter().map(ToString::to_string).collect();
-    line(&mut text, 1, &format!("writes {}", sinks.join(", ")));
+    let by = if job.spec.emit == Emit::Final {
+        String::new()
+    } else {
+        format!(", a row of each {}", job.spec.key.join(", "))
+    };
+    line(&mut text, 1, &format!("writes {}{by}", sinks.join(", ")));
     line(&mut text, 1, &exchanges(job));
     line(&mut text, 1, "operators");
     if let Some(last) = job.plan.nodes.len().checked_sub(1) {
@@ -79,12 +84,17 @@ fn readiness(job: &CheckedJob) -> String {
         return "ready: each row at once; state: none".to_owned();
     }
     let lateness = job.spec.lateness;
+    let early = match job.spec.emit {
+        Emit::Final => String::new(),
+        Emit::Updates => "; first when the window ends, again when a row within the lateness changes them".to_owned(),
+        Emit::Early(every) => format!("; as far as they go every {}", format_duration(every)),
+    };
     let wait = if lateness.is_zero() {
         String::new()
     } else {
         format!(", held back by lateness {}", format_duration(lateness))
     };
-    format!("ready: when the watermark of every partition has reached the window's end{wait}")
+    format!("ready: when the watermark of every partition has reached the window's end{wait}{early}")
 }
 
 fn node(text: &mut String, job: &CheckedJob, at: usize, depth: usize) {

@@ -6,12 +6,12 @@ use crate::claims::claim_names;
 use crate::ddl::sink::Sink;
 use crate::ddl::{self, job, literal_pairs};
 use crate::depends::{streams_of, tables_of};
-use crate::finding;
 use crate::plan::window_node::prune_empty;
 use crate::plan::{calls, compare, lower, order, output};
 use crate::session::session;
 use crate::text::{Place, SqlFile, Statement};
 use crate::walk::walk;
+use crate::{emit, finding};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use citystream_functions::ExpressionErrors;
@@ -242,7 +242,7 @@ fn check(
     connectors: &dyn Connectors,
     names: &mut BTreeMap<String, String>,
 ) -> Result<CheckedJob, Diagnostic> {
-    let Written { statement, spec, at, mut query, declared } = job;
+    let Written { statement, mut spec, at, mut query, declared } = job;
     walk(&statement, &mut query, catalog)?;
     output::check_names(&statement, &query)?;
     let errors = ExpressionErrors::new();
@@ -257,10 +257,11 @@ fn check(
         can_run(&lowered, &twin)?;
         Ok((twin, used, read, lowered, optimized))
     });
-    let (twin, streams, tables, lowered, optimized) = planned
+    let (twin, streams, tables, mut lowered, optimized) = planned
         .map_err(|error| finding::precise(&statement, located(finding::of_error(&statement, &error), &statement)))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
+    emit::apply(&statement, &mut spec, &mut lowered)?;
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref(), connectors)?;

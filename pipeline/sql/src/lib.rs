@@ -17,6 +17,7 @@ pub mod catalog;
 mod claims;
 mod ddl;
 mod depends;
+mod emit;
 mod explain;
 mod finding;
 mod jobs;

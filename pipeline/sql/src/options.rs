@@ -158,7 +158,17 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, Error> {
 pub(crate) fn one_of<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, Error> {
     let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-        let expected = words.iter().map(|(word, _)| format!("'{word}'")).collect::<Vec<_>>().join(" or ");
+        let expected = either(words.iter().map(|(word, _)| format!("'{word}'")));
         Error::job(format!("found '{value}', expected {expected}"))
     })
+}
+
+/// `a, b or c`.
+pub(crate) fn either(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }

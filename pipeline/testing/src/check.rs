@@ -31,6 +31,8 @@ pub enum Verdict {
         late: usize,
         /// Why the second oracle was not asked, if it was not.
         outside: Option<Difference>,
+        /// True when its results can come out early, so that what came last was compared too.
+        revised: bool,
     },
     /// The compiler refused the job.
     Refused(Vec<Diagnostic>),
@@ -78,7 +80,42 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
     let reference = job.reference().map_err(|error| error.to_string())?;
     let slow = stream(4, &reference, 1)?;
     same("stream", &streamed, "stream through closed windows", &render(&slow.batches(), columns))?;
-    Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside })
+    let revised = revised(case, &names, &streamed)?;
+    Ok(Verdict::Agreed { rows: streamed.len(), late: outcome.late.len(), outside, revised })
+}
+
+/// Of results that come out early the last ones are those that come out once; true when the job can have some.
+fn revised(case: &Case, names: &[&str], streamed: &[String]) -> Result<bool, String> {
+    let Some((start, rest)) =
+        case.job.split_once("sink = '").and_then(|(start, rest)| Some((start, rest.split_once('\'')?.1)))
+    else {
+        return Ok(false);
+    };
+    let text = format!("{start}emit = 'updates', sink = 'kafka:topic.out'{rest}");
+    let job = match run::prepare(&case.world.ddl(), &text, &case.world.tables()) {
+        Ok(job) => job,
+        Err(findings) if findings.iter().all(|finding| finding.code == "S103") => return Ok(false),
+        Err(findings) => return Err(format!("refused with emit = 'updates': {findings:?}")),
+    };
+    let mut rng = case.rng(6);
+    let arrival = arrival::generate(&mut rng, &case.records);
+    let shards = rng.random_range(1..=4);
+    let course = Course::random(&mut rng, shards, arrival.len()).with_early(&mut rng, arrival.len());
+    let outcome = run::stream(&job, &job.plan, names, &case.records, &arrival, &course)
+        .map_err(|error| format!("stream with early results on {course:?}: {error}"))?;
+    let columns = job.schema.fields().len();
+    let key: Vec<usize> = job.spec.key.iter().map(|name| job.schema.index_of(name).expect("a column")).collect();
+    let mut last = BTreeMap::new();
+    for batch in outcome.batches() {
+        for row in (0..batch.num_rows()).map(|at| batch.slice(at, 1)) {
+            let key = row.project(&key).expect("columns of the key");
+            last.insert(render(std::slice::from_ref(&key), key.num_columns()), render(&[row], columns).remove(0));
+        }
+    }
+    let mut last: Vec<String> = last.into_values().collect();
+    last.sort();
+    same("stream", streamed, "what came last of early results", &last)?;
+    Ok(true)
 }
 
 /// The same plan with windows pruned every two rows: those of a case are too few for it otherwise.

@@ -22,6 +22,8 @@ pub struct Course {
     pub repartition: Option<usize>,
     /// Before which pieces a checkpoint is made.
     pub checkpoints: BTreeSet<usize>,
+    /// Before which pieces results come out that are not final.
+    pub early: BTreeSet<usize>,
     /// Before which piece the job is killed, and how many shards it has when it comes back.
     pub kill: Option<(usize, usize)>,
 }
@@ -52,7 +54,14 @@ pub(crate) struct Checkpoints {
 impl Course {
     /// One shard, and nothing happens.
     pub fn plain() -> Self {
-        Self { shards: 1, round: 1, repartition: None, checkpoints: BTreeSet::new(), kill: None }
+        Self {
+            shards: 1,
+            round: 1,
+            repartition: None,
+            checkpoints: BTreeSet::new(),
+            early: BTreeSet::new(),
+            kill: None,
+        }
     }
 
     /// `shards` shards, and what a random course over `pieces` pieces brings.
@@ -62,7 +71,12 @@ impl Course {
         let checkpoints = (0..rng.random_range(0..6)).map(|_| some(rng)).collect();
         let kill = rng.random_bool(0.7).then(|| (some(rng), rng.random_range(1..=4)));
         let round = rng.random_range(1..=4);
-        Self { shards, round, repartition, checkpoints, kill }
+        Self { shards, round, repartition, checkpoints, early: BTreeSet::new(), kill }
+    }
+
+    /// The same, and results come out early before some of `pieces` pieces.
+    pub fn with_early(self, rng: &mut StdRng, pieces: usize) -> Self {
+        Self { early: (0..=pieces).filter(|_| rng.random_bool(0.4)).collect(), ..self }
     }
 }
 

@@ -9,7 +9,7 @@ use arrow::datatypes::Schema;
 use citystream_codec::{Decoder, Records};
 use citystream_model::catalog::Connectors;
 use citystream_model::job::{PartitionBy, SinkRef};
-use citystream_model::time::{Micros, Watermark};
+use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Diagnostic, Result};
 use citystream_operators::admit::{Gate, Verdict};
 use citystream_operators::dataflow::Dataflow;
@@ -128,6 +128,12 @@ pub fn stream(
         if course.checkpoints.contains(&number) {
             outcome.advance(&mut dataflow, &gates)?;
             saved = Some(checkpoints.make(&mut dataflow, number, &gates, &outcome)?);
+        }
+        if course.early.contains(&number) {
+            let watermark = dataflow.watermark();
+            let soft = Watermark(watermark.0.saturating_add(micros(job.spec.lateness)));
+            let until = if number % 2 == 0 { Watermark::END } else { soft };
+            outcome.emit(dataflow.fire_early(until, &LastFirst)?, watermark, watermark, false);
         }
         let Some(piece) = arrival.get(number) else { break };
         number += 1;

@@ -42,8 +42,8 @@ pub(crate) fn run(context: &Context, args: BatchArgs) -> Outcome {
         }
     }
     let data_dir = required(args.data_dir, &context.config.run.data_dir, "data-dir")?;
-    let data = DataDir::open(&data_dir, false, if_exists, context.handle().clone(), &context.stop)?;
     let if_exists = if_exists(args.if_exists, &context.config.run.if_exists)?;
+    let data = DataDir::open(&data_dir, false, if_exists, context.handle().clone(), &context.stop)?;
     for job in &jobs {
         data.check_empty(&job.spec, &job.streams)?;
     }

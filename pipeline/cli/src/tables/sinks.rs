@@ -6,7 +6,7 @@ use citystream_connect::Sink;
 use citystream_connect::files::{Naming, ParquetConfig, ParquetSink};
 use citystream_lake::delta::{self, DeltaConfig};
 use citystream_model::Result;
-use citystream_model::job::{DELTA, JobSpec, LatePolicy, PartitionBy, SinkRef};
+use citystream_model::job::{DELTA, Emit, JobSpec, LatePolicy, PartitionBy, SinkRef};
 use citystream_model::stream::Stream;
 use citystream_runtime::input::late_schema;
 use std::sync::Arc;
@@ -27,14 +27,9 @@ impl DataDir {
         naming: &Naming,
     ) -> Result<Box<dyn Sink>> {
         let (store, prefix) = self.table(&sink.target)?;
-        let log = if sink.scheme == DELTA {
-            let place = self.place(&sink.target)?;
-            let (schema, partition_by) = (Arc::clone(schema), partition_by.clone());
-            let (name, is_replaced, duties) = (sink.to_string(), self.replaces(), self.duties.clone());
-            let file_target = spec.file_target;
-            Some(delta::log(DeltaConfig { place, schema, partition_by, name, file_target, is_replaced, duties })?)
-        } else {
-            None
+        let log = match sink.scheme.as_str() {
+            DELTA => Some(delta::log(self.delta(spec, sink, schema, &partition_by)?)?),
+            _ => None,
         };
         let config = ParquetConfig {
             store,
@@ -63,7 +58,30 @@ impl DataDir {
         schema: &SchemaRef,
         naming: &Naming,
     ) -> Result<Box<dyn Sink>> {
-        self.sink(spec, sink, schema, spec.folders(&sink.scheme), naming)
+        let folders = spec.folders(&sink.scheme);
+        if sink.scheme == DELTA && spec.emit != Emit::Final {
+            let config = self.delta(spec, sink, schema, &folders)?;
+            return Ok(Box::new(delta::upsert(config, &spec.key, spec.freshness, naming.clone())?));
+        }
+        self.sink(spec, sink, schema, folders, naming)
+    }
+
+    fn delta(
+        &self,
+        spec: &JobSpec,
+        sink: &SinkRef,
+        schema: &SchemaRef,
+        partition_by: &PartitionBy,
+    ) -> Result<DeltaConfig> {
+        Ok(DeltaConfig {
+            place: self.place(&sink.target)?,
+            schema: Arc::clone(schema),
+            partition_by: partition_by.clone(),
+            name: sink.to_string(),
+            file_target: spec.file_target,
+            is_replaced: self.replaces(),
+            duties: self.duties.clone(),
+        })
     }
 
     /// The late table of a job for one of its streams, unless late rows are dropped.

@@ -45,7 +45,7 @@ impl Shared {
         let plan = memory.bound(job.plan.clone())?;
         let ready = match &self.checkpoints {
             None => {
-                let connected = connector.connect(None)?;
+                let connected = patience.open(|_| connector.connect(None))?;
                 self.data.replace(&job.spec, &job.streams)?;
                 start::begin(connected, plan, self.parallelism)?
             }
@@ -65,6 +65,7 @@ impl Shared {
             metrics: self.metrics.clone(),
             expression_errors: Box::new(move || errors.count()),
             paused: Default::default(),
+            fired_at: 0,
             reported_at: 0,
             checkpoints,
             spec,

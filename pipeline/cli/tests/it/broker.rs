@@ -133,6 +133,15 @@ pub(crate) fn values(topic: &str) -> Vec<String> {
     records(topic).into_values().flatten().map(|record| text(record.value.as_deref())).collect()
 }
 
+/// The newest value of each key of a topic, sorted: what is left of it once it is compacted.
+pub(crate) fn newest_values(topic: &str) -> Vec<String> {
+    let all = records(topic).into_values().flatten();
+    let newest: BTreeMap<_, _> = all.map(|record| (record.key, text(record.value.as_deref()))).collect();
+    let mut newest: Vec<String> = newest.into_values().collect();
+    newest.sort();
+    newest
+}
+
 /// Bytes as text, `-` for none.
 pub(crate) fn text(bytes: Option<&[u8]>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())

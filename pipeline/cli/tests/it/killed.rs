@@ -7,15 +7,10 @@
 use crate::city::City;
 use crate::process::{Live, eventually};
 use crate::proxy::Proxy;
-use crate::world::{JOBS, World, setting};
+use crate::world::{World, setting};
 use rand::Rng;
 use std::process::Command;
 use std::time::Duration;
-
-/// True when a run has taken over all its jobs.
-fn has_begun(live: &Live) -> bool {
-    live.stderr().matches("job begins").count() == JOBS.len()
-}
 
 /// Lets a run go on that stood still while another has taken its jobs over: it finds out, and changes nothing.
 fn wake(sleeper: Live) {
@@ -35,13 +30,13 @@ fn survive(mut world: World<'_>) {
         let mut live = world.start();
         for _ in 0..world.rng.random_range(1..=3) {
             world.send();
-            if world.rng.random_bool(0.4) && has_begun(&live) {
+            if world.rng.random_bool(0.4) && world.has_begun(&live) {
                 sleeper.take().into_iter().for_each(wake);
             }
         }
         assert!(!live.has_ended(), "{}", live.stderr());
         // A process that stands still for a while is taken over like one that is dead, and wakes up later.
-        if sleeper.is_none() && has_begun(&live) && world.rng.random_bool(0.4) {
+        if sleeper.is_none() && world.has_begun(&live) && world.rng.random_bool(0.4) {
             live.signal("STOP");
             sleeper = Some(live);
         } else {
@@ -82,7 +77,7 @@ fn a_slow_object_store_that_hangs_up_costs_time_and_no_row() {
     let mut world = World::new(&city, &checkpoints);
     for _ in 0..2 {
         let mut live = world.start();
-        eventually("jobs over a bad line", || has_begun(&live).then_some(()));
+        eventually("jobs over a bad line", || world.has_begun(&live).then_some(()));
         for _ in 0..4 {
             world.send();
         }
@@ -115,7 +110,7 @@ fn a_broker_that_is_killed_costs_time_and_no_row() {
     let city = City::new();
     let mut world = World::new(&city, "checkpoints");
     let mut live = world.start();
-    eventually("all jobs", || has_begun(&live).then_some(()));
+    eventually("all jobs", || world.has_begun(&live).then_some(()));
     for _ in 0..3 {
         world.send();
         service(&["kill"]);

@@ -14,6 +14,7 @@ mod check;
 mod checkpoints;
 mod city;
 mod demo;
+mod early;
 mod failing;
 mod kafka_out;
 mod killed;

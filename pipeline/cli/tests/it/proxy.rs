@@ -56,7 +56,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, mut rng: StdRng, cuts: &AtomicU
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(count) = from.read(&mut chunk) {
         if rng.random_range(0..100) < WAITS {
-            std::thread::sleep(Duration::from_millis(rng.random_range(1..=LONGEST)));
+            std::thread::park_timeout(Duration::from_millis(rng.random_range(1..=LONGEST)));
         }
         if count > 0 && rng.random_range(0..100) < CUTS {
             cuts.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Jobs of every kind, each with a Parquet table, a Delta table and a topic; what is sent to them, and what they must have
 //! written in the end: what a batch over the admitted rows writes.
 
-use crate::broker::{producer, send_by, values};
+use crate::broker::{newest_values, producer, send_by, values};
 use crate::city::{City, FLOW};
 use crate::process::{Live, start};
 use crate::tables;
@@ -48,6 +48,11 @@ const JOBS: [(&str, &str); 6] = [
     ("copied", "SELECT site, veh, at, _partition AS part, _offset AS off FROM flow WHERE veh % 3 = 0"),
 ];
 
+/// Lateness in seconds of jobs whose rows replace one another.
+const LATENESS: i64 = 4;
+/// Jobs whose rows replace one another: when results come out.
+pub(crate) const KEYED: [(&str, &str); 2] = [("updated", "updates"), ("early", "early every 100 ms")];
+
 /// What was sent to a stream, by partition: event times and rows.
 type Sent = BTreeMap<i32, Vec<(i64, String)>>;
 
@@ -84,13 +89,13 @@ fn send_some(
     *clock += 40;
 }
 
-/// Offsets of the rows that are not late, by the rule of the interface.
-fn admitted(sent: &Sent) -> BTreeMap<i32, BTreeSet<usize>> {
+/// Offsets of the rows that are not late for a job with this lateness, by the rule of the interface.
+fn admitted(sent: &Sent, lateness: i64) -> BTreeMap<i32, BTreeSet<usize>> {
     let of = |rows: &Vec<(i64, String)>| {
         let mut newest = i64::MIN / 2;
         let mut admitted = BTreeSet::new();
         for (offset, (second, _)) in rows.iter().enumerate() {
-            if *second >= newest - DELAY {
+            if *second >= newest - DELAY - lateness {
                 admitted.insert(offset);
             }
             newest = newest.max(*second);
@@ -101,12 +106,12 @@ fn admitted(sent: &Sent) -> BTreeMap<i32, BTreeSet<usize>> {
 }
 
 /// Writes the admitted rows of a stream as a file for `batch`, which gives the offset as the line's number.
-fn write_admitted(city: &City, stream: &str, sent: &Sent) -> PathBuf {
+fn write_admitted(city: &City, stream: &str, sent: &Sent, lateness: i64) -> PathBuf {
     let mut text = String::new();
-    for (partition, offsets) in admitted(sent) {
+    for (partition, offsets) in admitted(sent, lateness) {
         offsets.iter().for_each(|offset| writeln!(text, "{}", sent[&partition][*offset].1).unwrap());
     }
-    city.file(&format!("{stream}.jsonl"), &text)
+    city.file(&format!("{stream}.{lateness}.jsonl"), &text)
 }
 
 /// Late rows as the table has them: partition and offset.
@@ -158,8 +163,15 @@ impl<'a> World<'a> {
             let sinks = format!("{tables}, kafka:{topic}");
             city.job(name, &format!("freshness = '300 ms', sink = '{sinks}'"), select)
         });
+        let keyed = KEYED.map(|(name, emit)| {
+            let sinks = format!("delta:{name}, kafka:{}", city.make(name, 2));
+            let options =
+                format!("emit = '{emit}', lateness = '{LATENESS} seconds', freshness = '300 ms', sink = '{sinks}'");
+            city.job(name, &options, crate::city::PER_MINUTE)
+        });
+        let jobs: Vec<PathBuf> = jobs.into_iter().chain(keyed).collect();
         let (rng, producer) = (StdRng::seed_from_u64(seed), producer());
-        Self { city, rng, seed, checkpoints, jobs: jobs.into(), sent: BTreeMap::new(), clock: START, producer, runs: 0 }
+        Self { city, rng, seed, checkpoints, jobs, sent: BTreeMap::new(), clock: START, producer, runs: 0 }
     }
 
     fn flags(&self) -> [&'a str; 6] {
@@ -189,17 +201,41 @@ impl<'a> World<'a> {
         self.city.catch_up(&jobs, &self.flags()).expect(0);
     }
 
+    /// True when a run has taken over all its jobs.
+    pub(crate) fn has_begun(&self, live: &Live) -> bool {
+        live.stderr().matches("job begins").count() == self.jobs.len()
+    }
+
+    /// Compares the tables whose rows replace one another, and what came last in their topics, with the batch.
+    fn check_keyed(&self, seed: u64) {
+        for (name, _) in KEYED {
+            let expected = tables::rows(&self.city.path("batch").join(name));
+            assert!(expected.len() > 10, "seed {seed}: {name}: {} rows", expected.len());
+            assert_eq!(self.city.rows(name), expected, "seed {seed}: {name}: the table");
+            tables::check_with_python(&self.city.table(name), &expected);
+            assert_eq!(newest_values(&self.city.topic(name)), expected, "seed {seed}: {name}: the topic");
+        }
+    }
+
+    /// Runs `jobs`, which have this lateness, as a batch over the admitted rows.
+    fn batch(&self, jobs: &[PathBuf], lateness: i64) {
+        let write = |stream| write_admitted(self.city, stream, &self.sent[stream], lateness);
+        let inputs = ["flow", "speed"].map(|stream| format!("{stream}={}", write(stream).display()));
+        let mut args = vec!["batch"];
+        args.extend(jobs.iter().map(|job| job.to_str().unwrap()));
+        args.extend(["--schemas", "schemas", "--data-dir", "batch"]);
+        inputs.iter().for_each(|input| args.extend(["--input", input]));
+        self.city.done(&args).expect(0);
+    }
+
     /// Compares every table and topic with the batch.
     pub(crate) fn check(&self) {
         let (city, seed) = (self.city, self.seed);
         city.fetch();
-        let files = ["flow", "speed"].map(|stream| (stream, write_admitted(city, stream, &self.sent[stream])));
-        let inputs = files.map(|(stream, file)| format!("{stream}={}", file.display()));
-        let mut args = vec!["batch"];
-        args.extend(self.jobs.iter().map(|job| job.to_str().unwrap()));
-        args.extend(["--schemas", "schemas", "--data-dir", "batch"]);
-        inputs.iter().for_each(|input| args.extend(["--input", input]));
-        city.done(&args).expect(0);
+        let (plain, keyed) = self.jobs.split_at(JOBS.len());
+        self.batch(plain, 0);
+        self.batch(keyed, LATENESS);
+        self.check_keyed(seed);
         for (name, _) in JOBS {
             let expected = tables::rows(&city.path("batch").join(name));
             let found = city.rows(name);
@@ -223,7 +259,7 @@ impl<'a> World<'a> {
         for (table, stream) in
             JOBS.iter().map(|(name, _)| (of_flow(name), "flow")).chain([("joined_late_speed".to_owned(), "speed")])
         {
-            let good = admitted(&self.sent[stream]);
+            let good = admitted(&self.sent[stream], 0);
             let all = self.sent[stream].iter().flat_map(|(partition, rows)| (0..rows.len()).map(|at| (*partition, at)));
             let expected: BTreeSet<_> = all.filter(|(partition, at)| !good[partition].contains(at)).collect();
             assert_eq!(late(&city.table(&table)), expected, "seed {seed}: {table}");

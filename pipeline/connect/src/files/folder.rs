@@ -20,6 +20,9 @@ const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 const HOUR: Micros = 3_600_000_000;
 const DAY: Micros = 24 * HOUR;
 
+/// Columns that a folder stands for, each with its value; `None` is NULL.
+pub type FolderValues = Vec<(String, Option<String>)>;
+
 /// Splits batches by folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Folders {
@@ -148,12 +151,25 @@ fn split_by<K: Ord>(
     rows.into_iter().map(taken).collect()
 }
 
+/// A batch by the folders that its rows lie in: columns and values of each, `None` is NULL.
+///
+/// # Errors
+/// [`citystream_model::ErrorKind::Job`]: a column that the rows do not have.
+pub fn split_by_folder(
+    by: &PartitionBy,
+    batch: &RecordBatch,
+    times: &[Option<Micros>],
+) -> Result<Vec<(FolderValues, RecordBatch)>> {
+    let parts = Folders::new(by, batch.schema())?.split(batch, times)?;
+    Ok(parts.into_iter().map(|(folder, part)| (folder_values(&folder), part)).collect())
+}
+
 fn unsplit(error: ArrowError) -> Error {
     Error::internal(format!("parquet sink: rows cannot be split: {error}"))
 }
 
 /// Columns and values of `zone=center/kind=car`; `None` is NULL.
-pub(crate) fn folder_values(folder: &str) -> Vec<(String, Option<String>)> {
+pub(crate) fn folder_values(folder: &str) -> FolderValues {
     let pairs = folder.split('/').filter_map(|level| level.split_once('='));
     pairs.map(|(name, value)| (unescape(name), (value != NULL).then(|| unescape(value)))).collect()
 }

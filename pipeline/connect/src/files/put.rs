@@ -15,12 +15,10 @@ const PART: usize = 8 << 20;
 const PARTS: usize = 4;
 
 /// Puts a file called `name` below `prefix`, whole or not at all.
-pub(crate) async fn put(
-    store: &Arc<dyn ObjectStore>,
-    prefix: &Path,
-    name: &str,
-    bytes: Bytes,
-) -> object_store::Result<()> {
+///
+/// # Errors
+/// What the store says.
+pub async fn put(store: &Arc<dyn ObjectStore>, prefix: &Path, name: &str, bytes: Bytes) -> object_store::Result<()> {
     let path = at(prefix, name)?;
     if bytes.len() <= SINGLE_PUT {
         store.put(&path, PutPayload::from(bytes)).await.map(drop)

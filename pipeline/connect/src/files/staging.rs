@@ -56,7 +56,8 @@ pub(crate) fn logged_name(identity: &str, epoch: u64, number: u64, writer: &str)
     format!("part-{identity}-{epoch:06}-{number:06}-{writer}.parquet")
 }
 
-pub(crate) fn staged_name(identity: &str, epoch: u64, number: u64, writer: &str) -> String {
+/// The name of a file that waits for its epoch.
+pub fn staged_name(identity: &str, epoch: u64, number: u64, writer: &str) -> String {
     format!("{STAGING}/{identity}-{epoch}-{number}-{writer}.parquet")
 }
 
@@ -66,7 +67,7 @@ pub fn epoch_of(identity: &str, file: &Path) -> Option<u64> {
 }
 
 /// The epoch in the name of a staged file of the job `identity`.
-fn staged_for(identity: &str, file: &Path) -> Option<u64> {
+pub fn staged_epoch(identity: &str, file: &Path) -> Option<u64> {
     epoch_in(identity, file.filename()?)
 }
 
@@ -159,7 +160,7 @@ impl Publisher for Staging {
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
         self.handle.block_on(async {
             let kept = keep.iter().map(|file| self.path(&file.from)).collect::<Result<BTreeSet<Path>>>()?;
-            let is_over = |file: &Path| staged_for(&self.identity, file).is_some_and(|of| of <= epoch);
+            let is_over = |file: &Path| staged_epoch(&self.identity, file).is_some_and(|of| of <= epoch);
             let found = self.list(&self.path(STAGING)?).await?;
             self.remove(found.into_iter().filter(|file| is_over(file) && !kept.contains(file))).await
         })

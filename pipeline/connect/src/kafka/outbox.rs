@@ -9,7 +9,9 @@
 
 use super::config::KafkaClient;
 use super::fault::no_topic;
+use super::sink::messages;
 use super::transaction::{Known, Transactions};
+use crate::files::failure as store_failure;
 use crate::kafka::partition_count;
 use crate::sink::{Published, Publisher, Sink, SinkRows};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
@@ -19,7 +21,7 @@ use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use citystream_codec::RowEncoder;
 use citystream_model::time::{self, Micros};
-use citystream_model::{Error, Result, StagedFile, storage};
+use citystream_model::{Error, Result, StagedFile};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -173,16 +175,11 @@ impl Sink for TransactionalSink {
             // First, so that an error means that the rows were not taken.
             self.put()?;
         }
-        let encoded = self.encoder.encode(&rows.batch)?;
-        if rows.ids.len() != encoded.len() {
-            let (found, expected) = (rows.ids.len(), encoded.len());
-            return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
-        }
-        for (row, id) in encoded.into_iter().zip(&rows.ids) {
+        for (row, id) in messages(&self.encoder, rows)? {
             self.open.bytes += row.value.len() + row.key.as_ref().map_or(0, Vec::len);
             self.open.keys.push(row.key);
             self.open.values.push(row.value);
-            self.open.ids.push(format!("{id:032x}"));
+            self.open.ids.push(id);
         }
         if !rows.ids.is_empty() {
             self.oldest.get_or_insert(now);
@@ -332,8 +329,6 @@ impl Outbox {
     }
 
     fn failure(&self, what: &str, name: &str, error: object_store::Error) -> Error {
-        use object_store::Error::{PermissionDenied, Unauthenticated};
-        let denied = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
-        storage::failure(what, &format!("{}/{name}", self.prefix), denied, error)
+        store_failure(what, &format!("{}/{name}", self.prefix), error)
     }
 }

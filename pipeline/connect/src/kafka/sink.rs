@@ -8,7 +8,7 @@ use super::producer::KafkaProducer;
 use super::transaction::Transactions;
 use crate::sink::{Published, Publisher, Sink, SinkRows};
 use arrow::datatypes::Schema;
-use citystream_codec::RowEncoder;
+use citystream_codec::{EncodedRow, RowEncoder};
 use citystream_model::time::Micros;
 use citystream_model::{Error, Result, StagedFile};
 use std::sync::Arc;
@@ -78,20 +78,25 @@ impl KafkaSink {
     }
 }
 
+/// Rows as messages, each with its id as text.
+pub(crate) fn messages(encoder: &RowEncoder, rows: &SinkRows) -> Result<impl Iterator<Item = (EncodedRow, String)>> {
+    let encoded = encoder.encode(&rows.batch)?;
+    if rows.ids.len() != encoded.len() {
+        let (found, expected) = (rows.ids.len(), encoded.len());
+        return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
+    }
+    Ok(encoded.into_iter().zip(rows.ids.iter().map(|id| format!("{id:032x}"))))
+}
+
 impl Sink for KafkaSink {
     fn wants_ids(&self) -> bool {
         true
     }
 
     fn write(&mut self, rows: &SinkRows, _now: Micros) -> Result<()> {
-        let encoded = self.encoder.encode(&rows.batch)?;
-        if rows.ids.len() != encoded.len() {
-            let (found, expected) = (rows.ids.len(), encoded.len());
-            return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
-        }
+        let messages = messages(&self.encoder, rows)?;
         self.producer.make_room(&self.topic, WAIT)?;
-        for (row, id) in encoded.iter().zip(&rows.ids) {
-            let id = format!("{id:032x}");
+        for (row, id) in messages {
             let headers = [(JOB, Some(self.job.as_bytes())), (ID, Some(id.as_bytes()))];
             self.producer.send(&self.topic, None, row.key.as_deref(), Some(&row.value), &headers, None)?;
         }
@@ -111,6 +116,7 @@ impl Sink for KafkaSink {
     fn buffered_bytes(&self) -> usize {
         self.producer.bytes_under_way()
     }
+
     fn is_due(&self, _now: Micros) -> bool {
         false
     }

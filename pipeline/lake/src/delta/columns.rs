@@ -1,6 +1,10 @@
 //! The columns of a Delta table: what our types are there, what a job's table needs, and whether one that exists fits.
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::array::{RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use citystream_connect::SinkRows;
+use citystream_connect::files::{FolderValues, split_by_folder};
 use citystream_model::job::PartitionBy;
 use citystream_model::{Error, Result};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
@@ -8,6 +12,7 @@ use deltalake_core::kernel::{DataType as DeltaType, Metadata, MetadataExt, Struc
 use deltalake_core::table::state::DeltaTableState;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Features that ask nothing of a writer that only adds files, or that matter only where a table uses them, which
 /// [`refuse_foreign`] looks at.
@@ -44,6 +49,9 @@ pub(super) struct Columns {
     pub(super) partitions: Vec<String>,
     /// Columns of the files.
     pub(super) in_files: SchemaRef,
+    /// The job's columns, then that of the folder if it is a time.
+    whole: SchemaRef,
+    partition_by: PartitionBy,
 }
 
 /// Checks that a Delta table can hold `schema` in the folders of `partition_by`.
@@ -73,7 +81,8 @@ impl Columns {
             PartitionBy::Columns(columns) => {
                 columns.iter().try_for_each(|column| check_partition(schema, column))?;
                 let partitions = columns.clone();
-                return Ok(Self { fields, in_files: without(schema, &partitions)?, partitions });
+                let (in_files, whole) = (without(schema, &partitions)?, SchemaRef::new(schema.clone()));
+                return Ok(Self { fields, in_files, partitions, whole, partition_by: partition_by.clone() });
             }
         };
         for (name, data_type) in &partitions {
@@ -84,8 +93,36 @@ impl Columns {
             }
             fields.push(StructField::nullable(*name, data_type.clone()));
         }
+        let mut whole: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+        whole.extend(partitions.iter().map(|(name, data_type)| {
+            let is_date = *data_type == DeltaType::DATE;
+            Arc::new(Field::new(*name, if is_date { DataType::Date32 } else { DataType::Utf8 }, true))
+        }));
         let partitions = partitions.into_iter().map(|(name, _)| name.to_owned()).collect();
-        Ok(Self { fields, partitions, in_files: SchemaRef::new(schema.clone()) })
+        let (in_files, whole) = (SchemaRef::new(schema.clone()), SchemaRef::new(Schema::new(whole)));
+        Ok(Self { fields, partitions, in_files, whole, partition_by: partition_by.clone() })
+    }
+
+    /// The job's columns, then that of the folder if it is a time.
+    pub(super) fn whole(&self) -> &SchemaRef {
+        &self.whole
+    }
+
+    /// Rows with all columns of the table, those of folders of time too.
+    pub(super) fn with_folders(&self, rows: &SinkRows) -> Result<Vec<RecordBatch>> {
+        if self.whole.fields().len() == rows.batch.num_columns() {
+            return Ok(vec![rows.batch.clone()]);
+        }
+        let parts = split_by_folder(&self.partition_by, &rows.batch, &rows.event_times)?;
+        let complete = |(folder, part): (FolderValues, RecordBatch)| {
+            let mut columns = part.columns().to_vec();
+            for (field, (_, value)) in self.whole.fields()[columns.len()..].iter().zip(&folder) {
+                let texts: StringArray = std::iter::repeat_n(value.as_deref(), part.num_rows()).collect();
+                columns.push(cast(&texts, field.data_type()).map_err(internal)?);
+            }
+            RecordBatch::try_new(Arc::clone(&self.whole), columns).map_err(internal)
+        };
+        parts.into_iter().map(complete).collect()
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = StructField> + '_ {

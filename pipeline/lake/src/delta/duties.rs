@@ -53,7 +53,7 @@ struct Tended {
 /// One table to look after.
 struct Task {
     delta: DeltaTable,
-    display: String,
+    folder: String,
     merge_to: Option<NonZeroU64>,
     vacuum: bool,
     handle: Handle,
@@ -65,6 +65,13 @@ struct Busy(Arc<AtomicBool>);
 // === impl Duties ===
 
 impl Duties {
+    /// Nothing is ever done.
+    pub fn none() -> Self {
+        let none = Self::default();
+        none.is_busy.store(true, Ordering::Release);
+        none
+    }
+
     /// Looks after `table` on a thread of its own, if it is worth while, now that it has `files` more.
     pub(super) fn tend(&self, table: &Table, file_target: u64, files: usize) {
         if !self.is_due(&table.place.display, files) || self.is_busy.swap(true, Ordering::AcqRel) {
@@ -91,15 +98,15 @@ impl Duties {
     fn task(&self, table: &Table, file_target: u64) -> Option<Task> {
         let delta = table.seen()?;
         let merge_to = merge_to(delta.snapshot().ok()?, file_target);
-        let display = table.place.display.clone();
+        let folder = table.place.display.clone();
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let tended = tables.entry(display.clone()).or_default();
+        let tended = tables.entry(folder.clone()).or_default();
         let vacuum = tended.vacuumed_at.is_none_or(|at| at.elapsed() >= VACUUM_EVERY);
         if vacuum {
             tended.vacuumed_at = Some(Instant::now());
         }
         let handle = table.place.handle.clone();
-        (vacuum || merge_to.is_some()).then_some(Task { delta, display, merge_to, vacuum, handle })
+        (vacuum || merge_to.is_some()).then_some(Task { delta, folder, merge_to, vacuum, handle })
     }
 }
 
@@ -113,18 +120,18 @@ impl Drop for Busy {
 
 impl Task {
     fn run(self) {
-        let Self { delta, display, merge_to, vacuum, handle } = self;
+        let Self { delta, folder, merge_to, vacuum, handle } = self;
         if let Some(target) = merge_to {
             match handle.block_on(merge(delta.clone(), target)) {
-                Ok((removed, added)) => tracing::info!(table = display, removed, added, "small files are merged"),
-                Err(error) => tracing::warn!(table = display, %error, "small files stay for now"),
+                Ok((removed, added)) => tracing::info!(table = folder, removed, added, "small files are merged"),
+                Err(error) => tracing::warn!(table = folder, %error, "small files stay for now"),
             }
         }
         if vacuum {
             match handle.block_on(remove_old(delta)) {
                 Ok(0) => {}
-                Ok(removed) => tracing::info!(table = display, removed, "old files are removed"),
-                Err(error) => tracing::warn!(table = display, %error, "old files stay for now"),
+                Ok(removed) => tracing::info!(table = folder, removed, "old files are removed"),
+                Err(error) => tracing::warn!(table = folder, %error, "old files stay for now"),
             }
         }
     }

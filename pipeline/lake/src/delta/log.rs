@@ -5,16 +5,18 @@ use super::duties::Duties;
 use super::publisher::DeltaPublisher;
 use super::stats::stats;
 use super::table::{Change, Mark, Place, Table};
+use super::upsert::UpsertSink;
 use arrow::datatypes::SchemaRef;
 use citystream_connect::Publisher;
-use citystream_connect::files::{CompleteFile, TableLog};
+use citystream_connect::files::{CompleteFile, Naming, TableLog};
 use citystream_model::job::PartitionBy;
+use citystream_model::time::{Clock, SystemClock};
 use citystream_model::{Error, Result, StagedFile};
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A Delta table that a job writes.
 #[derive(Debug, Clone)]
@@ -51,6 +53,18 @@ pub(super) struct DeltaLog {
 /// [`citystream_model::ErrorKind::Job`]: columns that Delta does not have, or that do not fit a table with rows; the store
 /// cannot be read.
 pub fn log(config: DeltaConfig) -> Result<Arc<dyn TableLog>> {
+    Ok(Arc::new(Shared(open(config)?)))
+}
+
+/// A sink whose rows replace those of the same `key`, columns of the job.
+///
+/// # Errors
+/// As [`log`].
+pub fn upsert(config: DeltaConfig, key: &[String], freshness: Duration, naming: Naming) -> Result<UpsertSink> {
+    UpsertSink::new(open(config)?, key, freshness, naming)
+}
+
+fn open(config: DeltaConfig) -> Result<Arc<DeltaLog>> {
     let DeltaConfig { place, schema, partition_by, name, file_target, is_replaced, duties } = config;
     let columns = Columns::new(&schema, &partition_by)?;
     let table = Table::new(place)?;
@@ -58,7 +72,7 @@ pub fn log(config: DeltaConfig) -> Result<Arc<dyn TableLog>> {
         let state = table.run(table.state())?;
         state.map(|state| columns.fit(&state, &table.place.display)).transpose()?;
     }
-    Ok(Arc::new(Shared(Arc::new(DeltaLog { table, columns, name, file_target, duties }))))
+    Ok(Arc::new(DeltaLog { table, columns, name, file_target, duties }))
 }
 
 /// A log and those who publish by it.
@@ -105,8 +119,8 @@ impl DeltaLog {
 
     fn addition(&self, state: &DeltaTableState, files: &[StagedFile]) -> Result<Change> {
         let metadata = self.columns.fit(state, &self.table.place.display)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        // In milliseconds; readers take nothing from it but the order of files.
+        let now = SystemClock.now() / 1_000;
         let adds = files.iter().map(|file| Ok(Action::Add(Add { modification_time: now, ..entry_of(file)? })));
         let actions = metadata.map(|metadata| Ok(Action::Metadata(metadata))).into_iter().chain(adds);
         let partition_by = (!self.columns.partitions.is_empty()).then(|| self.columns.partitions.clone());

@@ -6,7 +6,6 @@ use super::table::{Mark, app_id, properties};
 use citystream_connect::files::epoch_of;
 use citystream_connect::{Published, Publisher};
 use citystream_model::{Error, Result, StagedFile};
-use deltalake_core::table::state::DeltaTableState;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -54,20 +53,6 @@ impl DeltaPublisher {
         });
         futures::stream::iter(looks).buffer_unordered(LOOKS).try_collect().await
     }
-
-    /// Files of the table that its log knows, those too that it has removed and keeps for older readers.
-    async fn logged(&self, state: &DeltaTableState) -> Result<BTreeSet<Path>> {
-        let table = &self.log.table;
-        let mut logged = BTreeSet::new();
-        for file in state.log_data().iter() {
-            logged.insert(table.path(&file.path())?);
-        }
-        let mut removed = state.all_tombstones(table.log_store().as_ref());
-        while let Some(file) = removed.try_next().await.map_err(|error| table.failure("read", error))? {
-            logged.insert(table.path(&file.path())?);
-        }
-        Ok(logged)
-    }
 }
 
 impl Publisher for DeltaPublisher {
@@ -105,7 +90,7 @@ impl Publisher for DeltaPublisher {
                 return Ok(());
             }
             if let Some(state) = table.state().await? {
-                let logged = self.logged(&state).await?;
+                let logged = table.logged(&state).await?;
                 over.retain(|file| !logged.contains(file));
             }
             table.remove(over).await

@@ -10,18 +10,19 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaResult, DeltaTable, DeltaTableError};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use url::Url;
 
 /// How often a commit is tried again because another writer was quicker.
-const TRIES: usize = 20;
+pub(super) const TRIES: usize = 20;
 
 /// Where a table lies.
 #[derive(Debug, Clone)]
@@ -211,11 +212,15 @@ impl Table {
                 Err(error) => return Err(self.failure("write", error)),
             }
         }
-        let message = format!("Delta table {}: other writers were quicker {TRIES} times in a row", self.place.display);
-        Err(Error::unavailable(message))
+        Err(self.too_slow())
     }
 
-    fn vanished(&self) -> Error {
+    pub(super) fn too_slow(&self) -> Error {
+        let folder = &self.place.display;
+        Error::unavailable(format!("Delta table {folder}: other writers were quicker {TRIES} times in a row"))
+    }
+
+    pub(super) fn vanished(&self) -> Error {
         Error::unavailable(format!("Delta table {} has vanished", self.place.display))
     }
 
@@ -225,6 +230,19 @@ impl Table {
         let found = store.list(Some(prefix)).map_ok(|file| file.location);
         let found: Vec<Path> = found.try_collect().await.map_err(|error| self.failure("list", error.into()))?;
         Ok(found.into_iter().filter(|file| is_visible(prefix, file)).collect())
+    }
+
+    /// Files of the table that its log knows, those too that it has removed and keeps for older readers.
+    pub(super) async fn logged(&self, state: &DeltaTableState) -> Result<BTreeSet<Path>> {
+        let mut logged = BTreeSet::new();
+        for file in state.log_data().iter() {
+            logged.insert(self.path(&file.path())?);
+        }
+        let mut removed = state.all_tombstones(self.log.as_ref());
+        while let Some(file) = removed.try_next().await.map_err(|error| self.failure("read", error))? {
+            logged.insert(self.path(&file.path())?);
+        }
+        Ok(logged)
     }
 
     /// Removes files; those that are gone are fine.

@@ -3,6 +3,7 @@
 mod columns;
 mod epochs;
 mod files;
+mod upsert;
 
 use super::table::Table;
 use super::{DeltaConfig, Place, log, read};

@@ -26,6 +26,7 @@ fn pane(input: Input, by_record_key: bool) -> PlanNode {
         aggregates: Vec::new(),
         overlap: None,
         schema,
+        revises: false,
     };
     let route = Route::Keys { columns: Vec::new(), by_record_key };
     PlanNode { name: "pane".to_owned(), inputs: vec![input], kind: NodeKind::Pane(spec), route }

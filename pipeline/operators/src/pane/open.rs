@@ -1,16 +1,25 @@
-//! One pane that rows may still come for: what came since the last checkpoint, and what stands in earlier ones.
+//! One pane that rows may still come for: what is being added to, and parts that were sealed, for checkpoints or for results
+//! before the end.
 
 use crate::aggregates::{Aggregates, Groups, Sealed};
 use crate::keys::KeyDict;
 use citystream_model::Result;
 use datafusion::common::ScalarValue;
+use std::collections::BTreeSet;
+
+/// Bytes of a key that has changed: a number in a tree that is half full.
+const BYTES_OF_CHANGED: usize = 12;
 
 /// See the module's description. Each part holds its keys on its own.
 pub(super) struct Open {
-    /// What came since the last checkpoint.
+    /// What came since parts were sealed last.
     pub(super) live: Groups,
     /// What came before.
     pub(super) sealed: Vec<Sealed>,
+    /// How many of them stand in a checkpoint, the first ones.
+    saved: usize,
+    /// Keys whose results have changed since they came out last, where they come out early.
+    pub(super) changed: BTreeSet<u32>,
     /// Values of the keys that all rows share.
     pub(super) shared: Vec<ScalarValue>,
     /// Bytes as last counted.
@@ -21,17 +30,36 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(live: Groups, shared: Vec<ScalarValue>) -> Self {
-        Self { live, sealed: Vec::new(), shared, bytes: 0 }
+        Self { live, sealed: Vec::new(), saved: 0, changed: BTreeSet::new(), shared, bytes: 0 }
     }
 
-    /// Moves what came since the last checkpoint to what came before; the part that was moved, if there was one.
-    pub(super) fn seal_live(&mut self, by: &Aggregates) -> Result<Option<Sealed>> {
-        if self.live.numbers().is_empty() {
-            return Ok(None);
+    /// Moves what is added to, to the parts that are not.
+    pub(super) fn seal_live(&mut self, by: &Aggregates) -> Result<()> {
+        if !self.live.numbers().is_empty() {
+            self.sealed.push(std::mem::replace(&mut self.live, by.groups()?).seal()?);
         }
-        let fresh = std::mem::replace(&mut self.live, by.groups()?).seal()?;
-        self.sealed.push(fresh.clone());
-        Ok(Some(fresh))
+        Ok(())
+    }
+
+    /// The parts that stand in no checkpoint; they do from now on.
+    pub(super) fn save(&mut self, by: &Aggregates) -> Result<Vec<Sealed>> {
+        self.seal_live(by)?;
+        let fresh = self.sealed[self.saved..].to_vec();
+        self.saved = self.sealed.len();
+        Ok(fresh)
+    }
+
+    /// Has [`Self::save`] give every part next.
+    pub(super) fn forget_saved(&mut self) {
+        self.saved = 0;
+    }
+
+    /// Results of the keys that have changed since they came out last.
+    pub(super) fn changes(&mut self, by: &Aggregates, keys: &KeyDict) -> Result<Groups> {
+        self.seal_live(by)?;
+        let changed = std::mem::take(&mut self.changed);
+        let parts = self.sealed.iter().map(|part| part.of_keys(&changed)).collect::<Result<Vec<_>>>()?;
+        by.merge(&parts.iter().collect::<Vec<_>>(), keys.len())
     }
 
     /// Puts the parts that came before together.
@@ -41,6 +69,7 @@ impl Open {
             keys.hold(&whole.numbers);
             self.sealed.iter().for_each(|part| keys.release(&part.numbers));
             self.sealed = vec![whole];
+            self.saved = 0;
         }
         Ok(())
     }
@@ -64,11 +93,13 @@ impl Open {
     pub(super) fn renumber(&mut self, moved: &[u32], keys: usize) {
         self.live.renumber(moved, keys);
         self.sealed.iter_mut().for_each(|part| part.renumber(moved));
+        self.changed = self.changed.iter().map(|number| moved[*number as usize]).collect();
     }
 
     /// Counts its bytes anew.
     pub(super) fn count(&mut self) -> usize {
-        self.bytes = self.live.bytes() + self.sealed.iter().map(Sealed::bytes).sum::<usize>();
+        let changed = self.changed.len() * BYTES_OF_CHANGED;
+        self.bytes = self.live.bytes() + self.sealed.iter().map(Sealed::bytes).sum::<usize>() + changed;
         self.bytes
     }
 }

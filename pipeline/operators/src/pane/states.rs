@@ -45,8 +45,8 @@ impl Pane {
 
     /// The states of a closed pane, to be kept while windows need it.
     pub(super) fn ring_pane(&mut self, closes_at: Micros, mut pane: Open) -> Result<Sealed> {
-        let fresh = pane.seal_live(&self.aggregates)?;
-        self.fresh.extend(fresh.map(|part| (closes_at, part)));
+        let fresh = pane.save(&self.aggregates)?;
+        self.fresh.extend(fresh.into_iter().map(|part| (closes_at, part)));
         match &mut pane.sealed[..] {
             [only] => Ok(std::mem::take(only)),
             _ => self.aggregates.merge(&pane.sealed.iter().collect::<Vec<_>>(), self.dict.len())?.seal(),
@@ -69,11 +69,12 @@ impl Pane {
             closed.into_iter().map(|(closes_at, part)| (closes_at, part, Vec::new())).collect();
         self.open_bytes = 0;
         for (closes_at, open) in &mut self.open {
-            let fresh = open.seal_live(&self.aggregates)?;
             if whole {
+                open.seal_live(&self.aggregates)?;
                 open.compact(&self.aggregates, &mut self.dict)?;
+                open.forget_saved();
             }
-            let some = if whole { open.sealed.clone() } else { fresh.into_iter().collect() };
+            let some = open.save(&self.aggregates)?;
             parts.extend(some.into_iter().map(|part| (*closes_at, part, open.shared.clone())));
             self.open_bytes += open.count();
         }

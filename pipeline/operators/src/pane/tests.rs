@@ -32,6 +32,7 @@ fn spec(overlap: Option<Overlap>) -> PaneSpec {
         aggregates,
         overlap,
         schema: Arc::new(Schema::new(keys.into_iter().chain(numbers).collect::<Vec<_>>())),
+        revises: false,
     }
 }
 

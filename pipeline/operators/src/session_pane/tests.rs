@@ -31,7 +31,8 @@ fn operator(gap: u64, more: bool) -> SessionPane {
     fields.extend(["sum", "count", "max"].map(number));
     let aggregates: Vec<Expr> = vec![sum(col("v")), count(col("v")), max(col("v"))];
     let input = Arc::new(DFSchema::try_from(input).unwrap());
-    let groups = PaneSpec { input, keys, aggregates, overlap: None, schema: Arc::new(Schema::new(fields)) };
+    let groups =
+        PaneSpec { input, keys, aggregates, overlap: None, schema: Arc::new(Schema::new(fields)), revises: false };
     let spec = SessionPaneSpec { groups, time: 3, gap: Duration::from_micros(gap) };
     SessionPane::plan(&spec, &SessionStateBuilder::new().with_default_features().build()).unwrap()
 }

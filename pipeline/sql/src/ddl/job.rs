@@ -1,6 +1,6 @@
 //! The options of a job, the same for `CREATE MATERIALIZED VIEW ... WITH` and for the sink of an `INSERT INTO`.
 
-use crate::options::{Options, one_of, some_duration};
+use crate::options::{Options, either, one_of, some_duration};
 use crate::text::{Place, Statement};
 use citystream_model::catalog::Connectors;
 use citystream_model::duration::{parse_duration, parse_size};
@@ -24,7 +24,7 @@ pub(crate) fn read(
         None => sinks(&mut options, &name, connectors),
     };
     let spec = JobSpec {
-        emit: emit(&mut options),
+        emit: options.parsed("emit", Emit::Final, emit),
         lateness: options.parsed("lateness", Duration::ZERO, parse_duration),
         late: options.parsed("late", LatePolicy::Table, |text| {
             one_of(text, &[("table", LatePolicy::Table), ("drop", LatePolicy::Drop)])
@@ -41,27 +41,14 @@ pub(crate) fn read(
     if findings.is_empty() { Ok(spec) } else { Err(findings) }
 }
 
-fn emit(options: &mut Options<'_>) -> Emit {
-    let Some((text, at)) = options.take("emit") else { return Emit::Final };
-    let word = text.trim().to_lowercase();
-    if word == "updates" || word.starts_with("early") {
-        let message =
-            format!("emit = '{text}' is not taken yet: there is no sink that can replace a row it has written");
-        options.report(
-            "S103",
-            at,
-            message,
-            "use emit = 'final'; results come out when the watermark has passed the window",
-        );
-    } else if word != "final" {
-        options.report(
-            "S006",
-            at,
-            format!("option emit: found '{text}', expected 'final'"),
-            "leave it out, 'final' is the default",
-        );
+fn emit(text: &str) -> Result<Emit, Error> {
+    let words = text.trim().to_lowercase();
+    match (words.as_str(), words.strip_prefix("early every")) {
+        ("final", _) => Ok(Emit::Final),
+        ("updates", _) => Ok(Emit::Updates),
+        (_, Some(every)) => some_duration(every.trim()).map(Emit::Early),
+        _ => Err(Error::job(format!("found '{text}', expected 'final', 'updates' or 'early every 10 seconds'"))),
     }
-    Emit::Final
 }
 
 /// Options that exist in the design and not yet in the engine: refused by name rather than as unknown.
@@ -98,7 +85,7 @@ fn sinks(options: &mut Options<'_>, job: &str, connectors: &dyn Connectors) -> V
 
 fn sink(text: &str, connectors: &dyn Connectors) -> Result<SinkRef, (Error, String)> {
     let schemes = connectors.sink_schemes();
-    let known = || schemes.iter().map(|scheme| format!("'{scheme}:<name>'")).collect::<Vec<_>>().join(" or ");
+    let known = || either(schemes.iter().map(|scheme| format!("'{scheme}:<name>'")));
     let Some((scheme, target)) = text.split_once(':') else {
         return Err((Error::job(format!("found '{text}', expected <scheme>:<name>")), format!("write {}", known())));
     };
@@ -107,7 +94,13 @@ fn sink(text: &str, connectors: &dyn Connectors) -> Result<SinkRef, (Error, Stri
             Some(near) => format!("did you mean '{near}:{target}'?"),
             None => format!("write {}", known()),
         };
-        return Err((Error::job(format!("unknown sink '{scheme}:', expected {}", schemes.join(" or "))), help));
+        return Err((
+            Error::job(format!(
+                "unknown sink '{scheme}:', expected {}",
+                either(schemes.iter().map(ToString::to_string))
+            )),
+            help,
+        ));
     }
     let sink = SinkRef { scheme: scheme.to_owned(), target: target.trim().to_owned() };
     connectors.check_sink(&sink).map_err(|error| (error, format!("write {}", known())))?;

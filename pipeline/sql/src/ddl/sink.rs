@@ -1,6 +1,7 @@
 //! `CREATE EXTERNAL TABLE ... STORED AS PARQUET | KAFKA` in a job file: the sink of an `INSERT INTO` job.
 
 use crate::ddl::{external_options, plain_name, refuse_clauses, types};
+use crate::options::either;
 use crate::text::{Place, Statement};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use citystream_model::Diagnostic;
@@ -39,7 +40,7 @@ pub(crate) fn read(
         let message = format!(
             "found STORED AS {}, expected {}",
             table.file_type,
-            connectors.sink_schemes().iter().map(|scheme| scheme.to_uppercase()).collect::<Vec<_>>().join(" or ")
+            either(connectors.sink_schemes().iter().map(|scheme| scheme.to_uppercase()))
         );
         return Err(vec![statement.finding(
             "S006",

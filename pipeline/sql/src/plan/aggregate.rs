@@ -129,6 +129,7 @@ pub(crate) fn groups(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, overlap:
         aggregates: aggregate.aggr_expr.clone(),
         overlap,
         schema: Arc::new(aggregate.schema.as_arrow().clone()),
+        revises: false,
     }
 }
 

@@ -165,7 +165,7 @@ fn twin(join: &Join, at: usize, fragment: &FragmentPlan) -> Option<(usize, usize
 }
 
 /// Port and column of the feed that column `at` of `plan` comes from unchanged.
-fn origin(plan: &LogicalPlan, at: usize, fragment: &FragmentPlan) -> Option<(usize, usize)> {
+pub(crate) fn origin(plan: &LogicalPlan, at: usize, fragment: &FragmentPlan) -> Option<(usize, usize)> {
     match plan {
         LogicalPlan::Projection(projection) => column_of(&projection.expr[at], &projection.input, fragment),
         LogicalPlan::SubqueryAlias(alias) => origin(&alias.input, at, fragment),

@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use std::panic::resume_unwind;
 use std::sync::Mutex;
+use std::thread::ThreadId;
 
 /// What happens at a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +29,18 @@ pub(crate) struct Death;
 
 /// Counts the requests of one instance, and says what happens at each.
 #[derive(Debug)]
-pub(crate) struct Fuse(Mutex<State>);
+pub(crate) struct Fuse {
+    state: Mutex<State>,
+    /// The thread of the job's loop.
+    own: ThreadId,
+}
 
 #[derive(Debug)]
 struct State {
     fault: Option<(u64, Fault)>,
     requests: u64,
     slept: bool,
+    dead: bool,
 }
 
 // === impl Fault ===
@@ -54,12 +60,26 @@ impl Fault {
 
 impl Fuse {
     pub(crate) fn new(fault: Option<(u64, Fault)>) -> Self {
-        Self(Mutex::new(State { fault, requests: 0, slept: false }))
+        let state = State { fault, requests: 0, slept: false, dead: false };
+        Self { state: Mutex::new(state), own: std::thread::current().id() }
+    }
+
+    /// Ends the process: nothing of it runs on but destructors. On a thread of a library it ends as soon as its own thread
+    /// sends a request; until then it gets no answers.
+    pub(crate) fn die(&self) {
+        self.state.lock().unwrap().dead = true;
+        if std::thread::current().id() == self.own {
+            resume_unwind(Box::new(Death));
+        }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state.lock().unwrap().dead
     }
 
     /// What happens at the next request.
     pub(crate) fn next(&self) -> Option<Fault> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let number = state.requests;
         state.requests += 1;
         let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
@@ -68,16 +88,11 @@ impl Fuse {
     }
 
     pub(crate) fn requests(&self) -> u64 {
-        self.0.lock().unwrap().requests
+        self.state.lock().unwrap().requests
     }
 
     /// True when the instance has slept.
     pub(crate) fn slept(&self) -> bool {
-        self.0.lock().unwrap().slept
+        self.state.lock().unwrap().slept
     }
-}
-
-/// Ends the process.
-pub(crate) fn die() -> ! {
-    resume_unwind(Box::new(Death))
 }

@@ -3,11 +3,14 @@
 use super::faults::{Death, Fuse};
 use super::log::LogSource;
 use super::store::{Company, Line};
-use super::{Life, World};
+use super::{Life, World, tables};
 use crate::run::NOW;
+use arrow::datatypes::SchemaRef;
 use citystream_connect::Sink;
 use citystream_connect::files::{Naming, ParquetConfig, ParquetSink, table_path};
-use citystream_model::job::{LatePolicy, PartitionBy};
+use citystream_lake::delta::duties::Duties;
+use citystream_lake::delta::{self, DeltaConfig};
+use citystream_model::job::{DELTA, LatePolicy, PARQUET, PartitionBy, SinkRef};
 use citystream_model::position::StartFrom;
 use citystream_model::time::{Clock, Micros};
 use citystream_model::{Error, Result};
@@ -130,6 +133,7 @@ fn assemble(
         metrics: Metrics::new("simulated")?,
         expression_errors: Box::new(|| 0),
         paused: Default::default(),
+        fired_at: 0,
         reported_at: 0,
         checkpoints,
         spec,
@@ -151,14 +155,15 @@ impl Connect for Connector<'_> {
             writer: format!("w{}", self.number),
             next: base.claim.epoch + 1,
         };
-        let results = self.table("out", &job.schema, &naming)?;
+        let results = self.table(&job.spec.sinks[0], &job.schema, &naming)?;
         let (mut late, mut rejects, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
         for (at, stream) in job.streams.iter().enumerate() {
-            let name = job.spec.late_table(&stream.name, job.streams.len());
-            let table = self.table(&name, &late_schema(stream), &naming)?;
+            let sink = job.spec.late_sink(&stream.name, job.streams.len());
+            let table = self.table(&sink, &late_schema(stream), &naming)?;
             late.push((job.spec.late == LatePolicy::Table).then_some(table));
-            let name = format!("{}/{}", stream.rejects, job.spec.name);
-            rejects.push(self.table(&name, &citystream_codec::rejects_schema(), &naming)?);
+            let target = format!("{}/{}", stream.rejects, job.spec.name);
+            let sink = SinkRef { scheme: PARQUET.to_owned(), target };
+            rejects.push(self.table(&sink, &citystream_codec::rejects_schema(), &naming)?);
             let from = base.positions(&stream.name).map_or(StartFrom::Earliest, StartFrom::Positions);
             let case = &self.world.case;
             let place = case.world.streams.iter().position(|known| known.name == stream.name).unwrap();
@@ -175,19 +180,35 @@ impl Connect for Connector<'_> {
 }
 
 impl Connector<'_> {
-    fn table(&self, name: &str, schema: &arrow::datatypes::SchemaRef, naming: &Naming) -> Result<Box<dyn Sink>> {
+    fn table(&self, sink: &SinkRef, schema: &SchemaRef, naming: &Naming) -> Result<Box<dyn Sink>> {
+        let name = sink.target.as_str();
+        let partition_by = PartitionBy::of(&sink.scheme);
+        let log = if sink.scheme == DELTA {
+            Some(delta::log(DeltaConfig {
+                place: tables::place(self.world, Arc::clone(&self.store), name),
+                schema: Arc::clone(schema),
+                partition_by: partition_by.clone(),
+                name: sink.to_string(),
+                file_target: 4_000,
+                is_replaced: false,
+                // They would come at any time.
+                duties: Duties::none(),
+            })?)
+        } else {
+            None
+        };
         let config = ParquetConfig {
             store: Arc::clone(&self.store),
             prefix: table_path(&Path::from("data"), name),
             display: name.to_owned(),
             schema: Arc::clone(schema),
-            partition_by: PartitionBy::Day,
+            partition_by,
             file_target: 4_000,
             freshness: self.world.job.spec.freshness,
             naming: naming.clone(),
             handle: self.world.runtime.handle().clone(),
-            name: format!("parquet:{name}"),
-            log: None,
+            name: sink.to_string(),
+            log,
         };
         Ok(Box::new(ParquetSink::open(config)?))
     }

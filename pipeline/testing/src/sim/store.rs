@@ -1,7 +1,7 @@
 //! The store as one instance sees it: an object store in memory behind a line on which things go wrong.
 
 use super::baton::Place;
-use super::faults::{Fault, Fuse, die};
+use super::faults::{Fault, Fuse};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -45,17 +45,26 @@ impl Line {
         }
     }
 
+    /// The process ends, unless this is a thread of a library: that gets no answer.
+    fn die<T>(&self) -> Result<T> {
+        self.fuse.die();
+        Err(lost())
+    }
+
     /// One request.
     async fn send<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         if let Company::Others(place) = &self.company {
             place.turn();
         }
+        if self.fuse.is_dead() {
+            return self.die();
+        }
         match self.fuse.next() {
             None => request.await,
-            Some(Fault::DieBefore) => die(),
+            Some(Fault::DieBefore) => self.die(),
             Some(Fault::DieAfter) => {
                 let _unheard = request.await;
-                die()
+                self.die()
             }
             Some(Fault::LoseAnswer) => {
                 let _unheard = request.await;

@@ -3,14 +3,26 @@
 use super::{World, addresses_of};
 use arrow::array::RecordBatch;
 use citystream_connect::files::{is_visible, table_path};
+use citystream_lake::delta::{self, Place};
+use citystream_model::job::{DELTA, SinkRef};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::sync::Arc;
+
+/// Where a Delta table lies, as an instance sees the store.
+pub(crate) fn place(world: &World, store: Arc<dyn ObjectStore>, table: &str) -> Place {
+    let (prefix, handle) = (table_path(&Path::from("data"), table), world.runtime.handle().clone());
+    Place { store, prefix, display: format!("memory://simulated/data/{table}"), handle }
+}
 
 /// All rows of a table.
-pub(crate) fn rows(world: &World, table: &str) -> Vec<RecordBatch> {
-    let prefix = table_path(&Path::from("data"), table);
+pub(crate) fn rows(world: &World, SinkRef { scheme, target }: &SinkRef) -> Vec<RecordBatch> {
+    if scheme == DELTA {
+        return delta::read(place(world, world.store(), target)).unwrap();
+    }
+    let prefix = table_path(&Path::from("data"), target);
     let files = list(world, &prefix).into_iter().filter(|file| is_visible(&prefix, file));
     let read = |file: Path| {
         let bytes = world.runtime.block_on(async { world.store().get(&file).await.unwrap().bytes().await.unwrap() });
@@ -21,14 +33,20 @@ pub(crate) fn rows(world: &World, table: &str) -> Vec<RecordBatch> {
 }
 
 /// Where the rows of a late or rejects table stood.
-pub(crate) fn addresses(world: &World, table: &str) -> Vec<(i32, i64)> {
+pub(crate) fn addresses(world: &World, table: &SinkRef) -> Vec<(i32, i64)> {
     rows(world, table).iter().flat_map(addresses_of).collect()
 }
 
-/// Files that wait for an epoch.
-pub(crate) fn staged(world: &World) -> Vec<Path> {
+/// Files that wait for an epoch, and those of Delta tables that no log has.
+pub(crate) fn left(world: &World) -> Vec<Path> {
     let found = list(world, &Path::from("data"));
-    found.into_iter().filter(|file| file.as_ref().contains("/_staging/")).collect()
+    let mut left: Vec<Path> = found.into_iter().filter(|file| file.as_ref().contains("/_staging/")).collect();
+    let spec = &world.job.spec;
+    let late = world.job.streams.iter().map(|stream| spec.late_sink(&stream.name, world.job.streams.len()));
+    for sink in late.chain(spec.sinks.clone()).filter(|sink| sink.scheme == DELTA) {
+        left.extend(delta::unknown_files(place(world, world.store(), &sink.target)).unwrap());
+    }
+    left
 }
 
 fn list(world: &World, prefix: &Path) -> Vec<Path> {

@@ -31,6 +31,8 @@ const REFUSED: [(&str, u64); 10] = [
 ];
 /// Percent of the cases of each shape that the second oracle has to have seen.
 const SEEN: u64 = 40;
+/// One of so many cases at least has results that come out early.
+const EARLY: u64 = 25;
 /// Failures that are shown before the run stops.
 const FAILURES: usize = 8;
 
@@ -40,6 +42,7 @@ struct Totals {
     empty: u64,
     rows: usize,
     late: usize,
+    revised: u64,
     coverage: Coverage,
     refused: BTreeMap<String, (u64, String)>,
     failures: Vec<String>,
@@ -110,7 +113,8 @@ fn describe(case: &Case) -> String {
 impl Totals {
     fn add(&mut self, case: &Case, result: Result<Verdict, String>) {
         match result {
-            Ok(Verdict::Agreed { rows, late, outside }) => {
+            Ok(Verdict::Agreed { rows, late, outside, revised }) => {
+                self.revised += u64::from(revised);
                 self.coverage.add(&case.query.sql, outside);
                 self.agreed += 1;
                 self.empty += u64::from(rows == 0);
@@ -130,8 +134,8 @@ impl Totals {
     fn report(self, cases: u64) {
         let refused: u64 = self.refused.values().map(|(count, _)| count).sum();
         println!(
-            "{cases} cases: {} agreed ({} of them empty) on {} rows, {} late records, {refused} refused",
-            self.agreed, self.empty, self.rows, self.late
+            "{cases} cases: {} agreed ({} of them empty, {} with early results too) on {} rows, {} late records, {refused} refused",
+            self.agreed, self.empty, self.revised, self.rows, self.late
         );
         print!("{}", self.coverage);
         for (code, (count, example)) in &self.refused {
@@ -141,6 +145,7 @@ impl Totals {
             println!("=== FAILED\n{failure}\n");
         }
         assert!(self.failures.is_empty(), "{} cases failed", self.failures.len());
+        assert!(self.revised * EARLY >= cases, "only {} of {cases} cases had early results", self.revised);
         let neglected = self.coverage.neglected(SEEN);
         assert!(neglected.is_empty(), "the second oracle saw less than {SEEN} % of {neglected:?}");
         for (code, (count, _)) in &self.refused {

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 
 /// Random schedules of a plain run.
 const SCHEDULES: u64 = 1_000;
+/// Random schedules of a plain run over Delta tables.
+const DELTA_SCHEDULES: u64 = 60;
 /// Cases whose every request meets every fault.
 const ENUMERATED: usize = 3;
 /// Failures that are shown before the run stops.
@@ -68,6 +70,42 @@ fn random_schedules() {
     let failures = failures.into_inner().unwrap();
     println!("{} schedules", ran.into_inner());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// A random schedule of some instances, one after the other, over Delta tables.
+fn delta_schedule(seed: u64) -> Option<Result<u64, String>> {
+    let case = Case::generate(seed);
+    let mut rng = case.rng(7);
+    let lives: Vec<Life> = (0..rng.random_range(1..5)).map(|_| Life::random(&mut rng)).collect();
+    let world = World::delta(case)?;
+    Some(world.run(&lives).map_err(|error| format!("CITYSTREAM_SIM_DELTA_SEED={seed}: {lives:#?}\n{error}")))
+}
+
+#[test]
+fn random_schedules_over_delta_tables() {
+    if let Some(seed) = number("CITYSTREAM_SIM_DELTA_SEED") {
+        return println!("{:?}", delta_schedule(seed).unwrap().unwrap_or_else(|error| panic!("{error}")));
+    }
+    let wanted = number("CITYSTREAM_SIM_DELTA_CASES").unwrap_or(DELTA_SCHEDULES) as usize;
+    let first = number("CITYSTREAM_SIM_FIRST").unwrap_or(0);
+    for ran in (first..).filter_map(delta_schedule).take(wanted) {
+        ran.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn every_fault_at_some_requests_over_delta_tables() {
+    let (seed, _, _) = enumerated().next().unwrap();
+    let world = World::delta(Case::generate(seed)).unwrap();
+    let requests = world.run(&[Life::plain()]).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    for (nth, fault) in Fault::ALL.into_iter().enumerate() {
+        // Each fault at requests of its own, all of them together at every one.
+        for at in (nth as u64..requests).step_by(Fault::ALL.len()) {
+            let life = Life { fault: Some((at, fault)), ..Life::plain() };
+            world.run(&[life]).unwrap_or_else(|error| panic!("seed {seed}: {fault:?} at {at}: {error}"));
+        }
+    }
+    println!("seed {seed}: {requests} requests");
 }
 
 /// Cases with a window, late rows and rejects, and a run that is short enough.

@@ -22,8 +22,9 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("benches", &["model", "codec", "connect", "broker"]),
 ];
 /// Heavy dependencies have a home.
-const HOMES: [(&str, &[&str]); 3] = [
+const HOMES: [(&str, &[&str]); 4] = [
     ("datafusion", &["functions", "lake", "operators", "sql", "cli", "testing"]),
+    ("deltalake-core", &["lake"]),
     ("rdkafka", &["connect"]),
     ("axum", &["cli"]),
 ];

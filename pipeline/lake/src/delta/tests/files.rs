@@ -71,7 +71,7 @@ fn a_table_is_looked_after_beside_its_job() {
     let begun = std::time::Instant::now();
     while !few() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing was merged");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     assert_eq!(lake.cars(), (0..64).collect::<Vec<_>>());
 }

@@ -1,0 +1,340 @@
+//! Rows that replace one another in a Delta table: the newest of each key stays. Serves results that come out before they are
+//! final.
+//!
+//! ```text
+//!   rows of an epoch --the last of each key--> _staging/5f3a-17-0-w1.parquet --epoch 17 is decided--> MERGE, txn (.., 17)
+//! ```
+//!
+//! With checkpoints an epoch's rows wait in a file that is not the table's; one MERGE, which carries the epoch's number,
+//! brings them in. Without, a MERGE is done when `freshness` or memory demands. Bounds of the keys let it skip files.
+
+use super::failure::is_conflict;
+use super::log::DeltaLog;
+use super::publisher::DeltaPublisher;
+use super::table::{Change, Mark, TRIES, Table, app_id, properties};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, SortField};
+use bytes::Bytes;
+use citystream_connect::files::{Naming, put_file, staged_epoch, staged_name};
+use citystream_connect::{Published, Publisher, Sink, SinkRows};
+use citystream_model::time::{self, Micros};
+use citystream_model::{Error, Result, StagedFile};
+use datafusion::common::Column;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, Operator, binary_expr, lit};
+use datafusion::prelude::SessionContext;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::{Action, Metadata};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaResult, DeltaTable};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows in memory above which those that were replaced are dropped.
+const MUCH: usize = 32 << 20;
+/// Names of the two sides of a MERGE.
+const SOURCE: &str = "newer";
+const TARGET: &str = "known";
+
+/// The sink; see the module.
+pub struct UpsertSink {
+    // PROPERTIES
+    log: Arc<DeltaLog>,
+    key: Vec<usize>,
+    freshness: Duration,
+    naming: Naming,
+    // STATES
+    /// Rows as they came, the columns of folders beside them.
+    rows: Vec<RecordBatch>,
+    /// Bytes of `rows`, and of those that no later one replaces when it was last looked.
+    bytes: usize,
+    kept_bytes: usize,
+    /// When the oldest row came.
+    oldest: Option<Micros>,
+    /// A file of this epoch that could not be put yet.
+    waiting: Option<(StagedFile, Bytes)>,
+}
+
+/// Brings the epochs of one job in.
+#[derive(Debug)]
+struct UpsertPublisher {
+    log: Arc<DeltaLog>,
+    identity: String,
+    key: Vec<usize>,
+    /// What is done the same way for tables that rows are added to.
+    common: DeltaPublisher,
+}
+
+// === impl UpsertSink ===
+
+impl UpsertSink {
+    pub(super) fn new(log: Arc<DeltaLog>, key: &[String], freshness: Duration, naming: Naming) -> Result<Self> {
+        let position = |name: &String| {
+            let wrong = |_| Error::internal(format!("key column '{name}' is not in the table"));
+            log.columns.whole().index_of(name).map_err(wrong)
+        };
+        let key = key.iter().map(position).collect::<Result<_>>()?;
+        let (rows, waiting) = (Vec::new(), None);
+        Ok(Self { log, key, freshness, naming, rows, bytes: 0, kept_bytes: 0, oldest: None, waiting })
+    }
+
+    /// The rows that none after them replaces, as one batch; `None` when there are none.
+    fn newest(&mut self) -> Result<Option<RecordBatch>> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let newest = newest_of(self.log.columns.whole(), &self.rows, &self.key)?;
+        self.bytes = newest.get_array_memory_size();
+        self.kept_bytes = self.bytes;
+        self.rows = vec![newest.clone()];
+        Ok(Some(newest))
+    }
+
+    fn forget(&mut self) {
+        self.rows.clear();
+        (self.bytes, self.kept_bytes, self.oldest) = (0, 0, None);
+    }
+
+    /// Merges what there is, for a sink without epochs.
+    fn merge_now(&mut self) -> Result<Vec<Published>> {
+        let Some(rows) = self.newest()? else { return Ok(Vec::new()) };
+        let log = Arc::clone(&self.log);
+        let (count, bytes) = (rows.num_rows() as u64, self.bytes as u64);
+        log.table.run(log.upsert(None, rows, &self.key))?;
+        self.forget();
+        log.tend(1);
+        Ok(vec![Published { sink: log.name.clone(), path: String::new(), rows: count, bytes }])
+    }
+
+    /// Puts the epoch's file.
+    fn put(&self, file: &StagedFile, bytes: &Bytes) -> Result<()> {
+        let place = &self.log.table.place;
+        let put = put_file(&place.store, &place.prefix, &file.from, bytes.clone());
+        self.log.table.run(async { put.await.map_err(|error| self.log.table.failure("stage rows of", error.into())) })
+    }
+}
+
+impl Sink for UpsertSink {
+    fn wants_ids(&self) -> bool {
+        false
+    }
+
+    fn write(&mut self, rows: &SinkRows, now: Micros) -> Result<()> {
+        for batch in self.log.columns.with_folders(rows)? {
+            self.bytes += batch.get_array_memory_size();
+            self.rows.push(batch);
+        }
+        if self.bytes > self.kept_bytes.saturating_mul(2).max(MUCH) {
+            self.newest()?;
+        }
+        self.oldest.get_or_insert(now);
+        Ok(())
+    }
+
+    fn publish_due(&mut self, now: Micros) -> Result<Vec<Published>> {
+        let is_now = matches!(self.naming, Naming::Run(_)) && self.is_due(now);
+        if is_now { self.merge_now() } else { Ok(Vec::new()) }
+    }
+
+    fn flush(&mut self) -> Result<Vec<Published>> {
+        if matches!(self.naming, Naming::Run(_)) { self.merge_now() } else { Ok(Vec::new()) }
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_due(&self, now: Micros) -> bool {
+        self.oldest.is_some_and(|oldest| time::has_passed(oldest, time::micros(self.freshness), now))
+    }
+
+    fn stage(&mut self) -> Result<Vec<StagedFile>> {
+        let Naming::Epochs { identity, writer, next } = self.naming.clone() else {
+            return self.merge_now().map(|_| Vec::new());
+        };
+        if self.waiting.is_none()
+            && let Some(rows) = self.newest()?
+        {
+            let bytes = encode(&rows)?;
+            let from = staged_name(&identity, next, 0, &writer);
+            let (sink, to) = (self.log.name.clone(), from.clone());
+            let (rows, size) = (rows.num_rows() as u64, bytes.len() as u64);
+            self.waiting = Some((StagedFile { sink, from, to, rows, bytes: size, entry: None }, bytes));
+            self.forget();
+        }
+        if let Some((file, bytes)) = &self.waiting {
+            self.put(file, bytes)?;
+        }
+        self.naming = Naming::Epochs { identity, writer, next: next + 1 };
+        Ok(self.waiting.take().into_iter().map(|(file, _)| file).collect())
+    }
+
+    fn publisher(&self) -> Option<Arc<dyn Publisher>> {
+        let Naming::Epochs { identity, .. } = &self.naming else { return None };
+        let (log, common) = (Arc::clone(&self.log), DeltaPublisher::new(Arc::clone(&self.log), identity));
+        let key = self.key.clone();
+        Some(Arc::new(UpsertPublisher { log, identity: identity.clone(), common, key }))
+    }
+}
+
+// === impl UpsertPublisher ===
+
+impl Publisher for UpsertPublisher {
+    fn sink(&self) -> &str {
+        &self.log.name
+    }
+
+    fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>> {
+        let (table, mark) = (&self.log.table, Mark { app: app_id(&self.identity), epoch });
+        table.run(async {
+            if table.newest(&mark.app).await?.is_none_or(|known| known < epoch) {
+                let mut rows = Vec::new();
+                for file in files {
+                    rows.extend(read(table, file).await?);
+                }
+                let rows = newest_of(self.log.columns.whole(), &rows, &self.key)?;
+                self.log.upsert(Some(&mark), rows, &self.key).await?;
+            }
+            let paths = files.iter().map(|file| table.path(&file.from)).collect::<Result<Vec<_>>>()?;
+            table.remove(paths).await
+        })?;
+        self.log.tend(1);
+        let shown = files.iter().cloned();
+        Ok(shown.map(|StagedFile { sink, to: path, rows, bytes, .. }| Published { sink, path, rows, bytes }).collect())
+    }
+
+    fn newest(&self) -> Result<Option<u64>> {
+        self.common.newest()
+    }
+
+    fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
+        let table = &self.log.table;
+        table.run(async {
+            let kept = keep.iter().map(|file| table.path(&file.from)).collect::<Result<BTreeSet<Path>>>()?;
+            let staged = table.place.store.list(Some(&table.path("_staging")?)).map_ok(|file| file.location);
+            let staged: Vec<Path> = staged.try_collect().await.map_err(|error| table.failure("list", error.into()))?;
+            let is_over =
+                |file: &Path| staged_epoch(&self.identity, file).is_some_and(|of| of <= epoch) && !kept.contains(file);
+            table.remove(staged.into_iter().filter(is_over)).await
+        })
+    }
+
+    fn take_back(&self, epochs: Range<u64>) -> Result<()> {
+        self.common.take_back(epochs)
+    }
+}
+
+// === impl DeltaLog ===
+
+impl DeltaLog {
+    /// Brings `rows`, one of each key, into the table in one commit.
+    async fn upsert(&self, mark: Option<&Mark>, rows: RecordBatch, key: &[usize]) -> Result<()> {
+        let table = &self.table;
+        if table.state().await?.is_none() {
+            table.create(&self.columns).await?;
+        }
+        table.commit(None, |state| Ok(self.columns.fit(state, &table.place.display)?.map(new_metadata))).await?;
+        for _ in 0..TRIES {
+            let Some(delta) = table.current().await? else { return Err(table.vanished()) };
+            if let Some(mark) = mark
+                && table.newest(&mark.app).await?.is_some_and(|known| known >= mark.epoch)
+            {
+                return Ok(());
+            }
+            match merge(delta, rows.clone(), key, properties(mark)?).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_conflict(&error) => {
+                    tracing::debug!(table = table.place.display, %error, "another writer was quicker");
+                }
+                Err(error) => return Err(table.failure("merge into", error)),
+            }
+        }
+        Err(table.too_slow())
+    }
+}
+
+/// One MERGE: a row whose key the table has replaces that one, another is added.
+async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: CommitProperties) -> DeltaResult<()> {
+    let schema = rows.schema();
+    let of = |side: &str, name: &str| Expr::Column(Column::new(Some(side), name));
+    let same = |at: &usize| {
+        let field = schema.field(*at);
+        // Plain equality where it serves: it is what the join goes by.
+        let operator = if field.is_nullable() { Operator::IsNotDistinctFrom } else { Operator::Eq };
+        binary_expr(of(TARGET, field.name()), operator, of(SOURCE, field.name()))
+    };
+    let is_same = conjunction(key.iter().map(same)).unwrap_or_else(|| lit(false));
+    let columns = || schema.fields().iter().map(|field| (Column::from_name(field.name()), of(SOURCE, field.name())));
+    let source = SessionContext::new().read_batch(rows)?;
+    let merge = delta
+        .merge(source, is_same)
+        .with_source_alias(SOURCE)
+        .with_target_alias(TARGET)
+        .with_commit_properties(properties)
+        .when_matched_update(|update| columns().fold(update, |update, (column, value)| update.update(column, value)))?
+        .when_not_matched_insert(|insert| {
+            columns().fold(insert, |insert, (column, value)| insert.set(column, value))
+        })?;
+    merge.await.map(drop)
+}
+
+/// The rows that none after them replaces.
+fn newest_of(schema: &SchemaRef, rows: &[RecordBatch], key: &[usize]) -> Result<RecordBatch> {
+    let all = concat_batches(schema, rows).map_err(internal)?;
+    let fields = key.iter().map(|at| SortField::new(schema.field(*at).data_type().clone())).collect();
+    let columns: Vec<ArrayRef> = key.iter().map(|at| Arc::clone(all.column(*at))).collect();
+    let keys = RowConverter::new(fields).and_then(|converter| converter.convert_columns(&columns)).map_err(internal)?;
+    let last: HashMap<_, u32> = keys.iter().zip(0u32..).collect();
+    let mut last: Vec<u32> = last.into_values().collect();
+    last.sort_unstable();
+    take_record_batch(&all, &UInt32Array::from(last)).map_err(internal)
+}
+
+/// Rows as the bytes of a file.
+fn encode(rows: &RecordBatch) -> Result<Bytes> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).map_err(internal)?;
+    writer.write(rows).map_err(internal)?;
+    writer.into_inner().map(Bytes::from).map_err(internal)
+}
+
+/// The rows of a file that waited for its epoch.
+async fn read(table: &Table, file: &StagedFile) -> Result<Vec<RecordBatch>> {
+    let found = match table.place.store.get(&table.path(&file.from)?).await {
+        Ok(found) => found.bytes().await,
+        Err(error) => Err(error),
+    };
+    let bytes = match found {
+        Ok(bytes) => bytes,
+        Err(object_store::Error::NotFound { .. }) => {
+            let (folder, name) = (&table.place.display, &file.from);
+            let message = format!(
+                "Delta table {folder}: found nothing at {name}, which waits to be merged, expected {} bytes",
+                file.bytes
+            );
+            return Err(Error::unavailable(message).permanent());
+        }
+        Err(error) => return Err(table.failure("read staged rows of", error.into())),
+    };
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build()).map_err(internal)?;
+    reader.collect::<std::result::Result<_, _>>().map_err(internal)
+}
+
+fn new_metadata(metadata: Metadata) -> Change {
+    let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+    Change { actions: vec![Action::Metadata(metadata)], operation }
+}
+
+fn internal(error: impl Display) -> Error {
+    Error::internal(format!("rows of a keyed Delta table: {error}"))
+}

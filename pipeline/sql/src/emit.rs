@@ -1,0 +1,132 @@
+//! Results that come out before they are final: which jobs can, and which columns say what a later row replaces.
+
+use crate::plan::route;
+use crate::text::Statement;
+use citystream_model::Diagnostic;
+use citystream_model::job::{DELTA, Emit, JobSpec, PARQUET};
+use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, StreamPlan};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::LogicalPlan;
+
+/// What is wrong: message and help.
+type Wrong = (String, &'static str);
+
+/// Has the last aggregate of `plan` put out results early, if the job asks; the job's key becomes that of its groups unless
+/// it has named one.
+pub(crate) fn apply(statement: &Statement, spec: &mut JobSpec, plan: &mut StreamPlan) -> Result<(), Diagnostic> {
+    if spec.emit == Emit::Final {
+        return Ok(());
+    }
+    let names: Vec<String> = plan.output.schema.fields().iter().map(|field| field.name().clone()).collect();
+    check_sinks(spec)
+        .and_then(|()| {
+            let (pane, output) = last_aggregate(&mut plan.nodes)?;
+            let key = key(pane, output, &names)?;
+            pane.revises = true;
+            Ok(key)
+        })
+        .and_then(|key| choose_key(spec, key))
+        .map_err(|(message, help)| statement.finding("S103", statement.locate("emit"), message, help))
+}
+
+fn check_sinks(spec: &JobSpec) -> Result<(), Wrong> {
+    match spec.sinks.iter().find(|sink| sink.scheme == PARQUET) {
+        None => Ok(()),
+        Some(sink) => Err((
+            format!("a row that came out early has to be replaced later, which the sink '{sink}' cannot"),
+            "write sink = 'delta:<name>' or 'kafka:<topic>', or emit = 'final'",
+        )),
+    }
+}
+
+/// The aggregate whose results are the job's rows, and what makes rows of them.
+fn last_aggregate(nodes: &mut [PlanNode]) -> Result<(&mut PaneSpec, &FragmentPlan), Wrong> {
+    let help =
+        "let the last step of the query be GROUP BY over tumble, date_bin or date_trunc; or write emit = 'final'";
+    let wrong =
+        |what: &str| Err((format!("only groups of a window can come out before they are final; found {what}"), help));
+    let Some((last, nodes)) = nodes.split_last_mut() else { return wrong("no operator") };
+    let (NodeKind::Stateless(output), [Input::Node(at)]) = (&last.kind, &last.inputs[..]) else {
+        return wrong("a query without a window");
+    };
+    let is_pane = matches!(nodes.get(*at).map(|node| &node.kind), Some(NodeKind::Pane(_)));
+    if let Some(what) = behind(output).filter(|_| is_pane) {
+        let message = format!(
+            "a row that came out early may vanish again by a {what} behind its GROUP BY, and nothing would say so"
+        );
+        return Err((message, "filter and join before GROUP BY, or write emit = 'final'"));
+    }
+    match nodes.get_mut(*at).map(|node| &mut node.kind) {
+        Some(NodeKind::Pane(pane)) if pane.overlap.is_none() => Ok((pane, output)),
+        Some(NodeKind::Pane(_)) => wrong("hop or cumulate"),
+        Some(NodeKind::SessionPane(_) | NodeKind::Session(_)) => wrong("a session"),
+        Some(NodeKind::ClosedWindow { .. }) => wrong("a join, OVER or array_agg, which need the whole window"),
+        _ => wrong("a query without a window"),
+    }
+}
+
+/// What stands between the groups and the output beside projections.
+fn behind(output: &FragmentPlan) -> Option<&'static str> {
+    let mut found = None;
+    let walked = output.plan.apply(|node| {
+        found = match node {
+            LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::TableScan(_) => None,
+            LogicalPlan::Filter(_) => Some("condition (HAVING)"),
+            LogicalPlan::Join(_) => Some("join"),
+            _ => Some("further step"),
+        };
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_or(Some("further step"), |_| found)
+}
+
+/// The output columns that name a group.
+fn key(pane: &PaneSpec, output: &FragmentPlan, names: &[String]) -> Result<Vec<String>, Wrong> {
+    let shown = |key: usize| {
+        let is_it = |at: &usize| route::origin(&output.plan, *at, output) == Some((0, key));
+        (0..names.len()).find(is_it).map(|at| names[at].clone())
+    };
+    let (mut columns, mut has_window) = (Vec::new(), false);
+    for (at, (expr, role)) in pane.keys.iter().enumerate() {
+        match (shown(at), role) {
+            (Some(name), role) => {
+                has_window |= *role != KeyRole::Key;
+                columns.push(name);
+            }
+            // One bound of a window tells the other.
+            (None, KeyRole::OfPane) => {}
+            (None, _) => return Err(missing(&expr.to_string())),
+        }
+    }
+    if has_window || pane.keys.iter().all(|(_, role)| *role == KeyRole::Key) {
+        Ok(columns)
+    } else {
+        Err(missing("the window's start or end"))
+    }
+}
+
+fn missing(what: &str) -> Wrong {
+    (
+        format!(
+            "rows of one group replace one another, so the SELECT has to show what it groups by; {what} is missing"
+        ),
+        "add it to the SELECT as it is, or write emit = 'final'",
+    )
+}
+
+fn choose_key(spec: &mut JobSpec, groups: Vec<String>) -> Result<(), Wrong> {
+    if spec.key.is_empty() {
+        spec.key = groups;
+        return Ok(());
+    }
+    match groups.iter().find(|column| !spec.key.contains(column)) {
+        Some(column) if spec.sinks.iter().any(|sink| sink.scheme == DELTA) => Err((
+            format!(
+                "key = '{}' leaves out the group's column '{column}', so that rows of several groups would be one",
+                spec.key.join(", ")
+            ),
+            "leave the key out, or name every column of GROUP BY",
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,14 @@
+-- Results before they are final: the columns of the group are the key, unless the job names one.
+CREATE MATERIALIZED VIEW updated WITH (emit = 'updates', lateness = '5 minutes', sink = 'delta:updated, kafka:city.updated') AS
+SELECT window_end AS until, avg(speed) AS kmh, zone FROM tumble(readings, measured_at, INTERVAL '1 minute') GROUP BY zone, window_start, window_end;
+CREATE MATERIALIZED VIEW often WITH (emit = 'early every 10 seconds', sink = 'kafka:city.often', key = 'zone') AS
+SELECT zone, date_bin(INTERVAL '1 minute', measured_at) AS minute, count(*) AS n FROM readings GROUP BY 1, 2;
+CREATE MATERIALIZED VIEW filtered WITH (emit = 'UPDATES', sink = 'delta:filtered', partition_by = 'day') AS
+SELECT window_start, count(*) * 2 AS twice FROM tumble(readings, measured_at, INTERVAL '1 hour', zone => 'Europe/Amsterdam')
+WHERE speed > 20 GROUP BY window_start, window_end HAVING window_start > TIMESTAMP '2026-01-01';
+--> updated: until TIMESTAMP, kmh DOUBLE, zone TEXT
+--> calc > aggregate > output
+--> often: zone TEXT, minute TIMESTAMP, n BIGINT
+--> calc > aggregate > output
+--> filtered: window_start TIMESTAMP, twice BIGINT
+--> calc > aggregate > output
