@@ -36,17 +36,28 @@ pub(crate) fn check(level: &str) -> Result<()> {
     )))
 }
 
+/// Libraries that say too much, and what they may say unless the level names them: jobs tell better what went wrong.
+const QUIET: [(&str, &str); 6] = [
+    ("librdkafka", "off"),
+    ("rdkafka", "off"),
+    // Each try within one request.
+    ("object_store", "warn"),
+    // Each look at a table, and each conflict with another writer, which is solved.
+    ("deltalake_core", "off"),
+    ("buoyant_kernel", "off"),
+    ("buoyant_kernel_engine", "off"),
+];
+
+fn filter(level: &str) -> String {
+    let quiet = QUIET.iter().filter(|(library, _)| !level.contains(&format!("{library}=")));
+    quiet.fold(level.to_owned(), |filter, (library, level)| format!("{filter},{library}={level}"))
+}
+
 /// Starts logging and returns the screen.
 pub(crate) fn start(config: &LogConfig) -> Screen {
     let is_terminal = io::stderr().is_terminal();
     let screen = Screen { progress: MultiProgress::new(), is_terminal };
-    // librdkafka repeats what the sources say better.
-    let mut filter = format!("{},librdkafka=off,rdkafka=off", config.level);
-    if !filter.contains("object_store") {
-        // It tells of each try within one request; ours are told by the jobs.
-        filter.push_str(",object_store=warn");
-    }
-    let filter = EnvFilter::new(filter);
+    let filter = EnvFilter::new(filter(&config.level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(screen.clone())

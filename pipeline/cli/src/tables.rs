@@ -94,11 +94,13 @@ impl DataDir {
 
     /// Refuses a job of which a table holds rows, those of late rows and rejects too, unless that is what was asked for.
     pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Outcome {
-        if self.if_exists != IfExists::Error {
-            return Ok(());
-        }
         for sink in all_tables(spec, streams) {
-            if self.holds_rows(&sink)? {
+            match self.if_exists {
+                IfExists::Error => {}
+                IfExists::Append => self.check_format(&sink)?,
+                IfExists::Replace => continue,
+            }
+            if self.if_exists == IfExists::Error && self.holds_rows(&sink)? {
                 let message = format!(
                     "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
                     self.display(&sink.target),
@@ -108,6 +110,22 @@ impl DataDir {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to write Parquet files beside a Delta table's log, which would not know them, and the other way round.
+    fn check_format(&self, sink: &SinkRef) -> Outcome {
+        let is_delta = delta::is_table(self.place(&sink.target)?)?;
+        let (store, path) = self.table(&sink.target)?;
+        let (found, expected) = match sink.scheme.as_str() {
+            DELTA if !is_delta && holds_rows(&store, &path, &self.handle)? => {
+                ("Parquet files without a log", "a Delta table")
+            }
+            PARQUET if is_delta => ("a Delta table", "Parquet files"),
+            _ => return Ok(()),
+        };
+        let display = self.display(&sink.target);
+        Err(Error::job(format!("sink '{sink}': found {found} at {display}, expected {expected}; give it another name"))
+            .into())
     }
 
     fn holds_rows(&self, sink: &SinkRef) -> Result<bool> {

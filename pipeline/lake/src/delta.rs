@@ -32,5 +32,5 @@ mod upsert;
 pub use columns::check_columns;
 pub use log::{DeltaConfig, log, upsert};
 pub use read::{read, unknown_files};
-pub use table::{Place, clear, holds_rows};
+pub use table::{Place, clear, holds_rows, is_table};
 pub use upsert::UpsertSink;

@@ -1,10 +1,14 @@
-//! Reference tables: CSV and Parquet, one file or a folder, local or in an object store.
+//! Reference tables: CSV and Parquet, one file or a folder, and Delta tables, local or in an object store.
 
-use arrow::array::{Array, ArrayRef};
+use crate::delta::Place;
+use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
 use citystream_connect::files::open_store;
 use citystream_model::nearest::nearest;
@@ -24,18 +28,21 @@ pub type Loaded = (SchemaRef, Vec<RecordBatch>);
 /// Most bytes of one reference table's files: it is held in memory by every job.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads the whole table. A folder is read file by file, in the order of their names.
+/// Reads the whole table. A folder is read file by file, in the order of their names; a Delta table in the order of its rows.
 ///
 /// # Errors
 /// [`citystream_model::ErrorKind::Job`] when the file is missing or does not hold what is declared.
 pub fn load(table: &Table, handle: &Handle) -> Result<Loaded> {
+    if table.format == TableFormat::Delta {
+        return delta(table, handle);
+    }
     let files = handle.block_on(fetch(table))?;
     let mut schema = table.schema.clone();
     let mut batches = Vec::new();
     for (name, bytes) in files {
         let (found, read) = match table.format {
             TableFormat::Csv { has_header, delimiter } => csv(table, bytes, has_header, delimiter),
-            TableFormat::Parquet => parquet(table, bytes),
+            TableFormat::Parquet | TableFormat::Delta => parquet(table, bytes),
         }
         .map_err(|error| error.with("file", name))?;
         schema.get_or_insert(found);
@@ -50,12 +57,7 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
     let location = table.location.trim_end_matches('/');
     let missing = |error: &dyn std::fmt::Display| wrong(table, &format!("cannot be read: {error}"));
     let (folder, name) = location.rsplit_once('/').unwrap_or((".", location));
-    if !location.contains("://") && !std::path::Path::new(location).exists() {
-        return Err(wrong(
-            table,
-            "there is no such file or folder; a relative LOCATION starts at the folder of its table.sql",
-        ));
-    }
+    check_there(table, location)?;
     let (store, prefix) = open_store(folder)?;
     let path = prefix.join(name);
     let paths: Vec<Path> = match store.head(&path).await {
@@ -81,6 +83,37 @@ async fn fetch(table: &Table) -> Result<Vec<(String, Bytes)>> {
         files.push((path.to_string(), bytes));
     }
     Ok(files)
+}
+
+/// What the log of a Delta table says that it holds now.
+fn delta(table: &Table, handle: &Handle) -> Result<Loaded> {
+    let location = table.location.trim_end_matches('/');
+    check_there(table, location)?;
+    let (store, prefix) = open_store(location)?;
+    let place = Place { store, prefix, display: location.to_owned(), handle: handle.clone() };
+    let found = crate::delta::read(place, MAX_BYTES).map_err(|error| error.with("table", &table.name))?;
+    let Some((known, rows)) = found else { return Err(wrong(table, "there is no Delta table")) };
+    let schema = table.schema.clone().unwrap_or(known);
+    let rows = rows.iter().map(|batch| select(table, batch, &schema)).collect::<Result<Vec<_>>>()?;
+    // Readers give files in any order; the same rows have to look the same at every start.
+    let whole = concat_batches(&schema, &rows).and_then(|whole| sorted(&whole));
+    Ok((schema, vec![whole.map_err(|error| wrong(table, &error.to_string()))?]))
+}
+
+/// The rows in the order of all their columns.
+fn sorted(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let fields = batch.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    let rows = RowConverter::new(fields)?.convert_columns(batch.columns())?;
+    let mut order: Vec<u32> = (0u32..).take(batch.num_rows()).collect();
+    order.sort_unstable_by(|one, other| rows.row(*one as usize).cmp(&rows.row(*other as usize)));
+    take_record_batch(batch, &UInt32Array::from(order))
+}
+
+fn check_there(table: &Table, location: &str) -> Result<()> {
+    if location.contains("://") || std::path::Path::new(location).exists() {
+        return Ok(());
+    }
+    Err(wrong(table, "there is no such file or folder; a relative LOCATION starts at the folder of its table.sql"))
 }
 
 fn csv(table: &Table, bytes: Bytes, has_header: bool, delimiter: u8) -> Result<Loaded> {

@@ -2,12 +2,12 @@
 
 use arrow::datatypes::SchemaRef;
 
-/// `CREATE EXTERNAL TABLE ... STORED AS CSV | PARQUET`, checked.
+/// `CREATE EXTERNAL TABLE ... STORED AS CSV | PARQUET | DELTA`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Name in SQL.
     pub name: String,
-    /// Declared columns; `None` takes those of the file (Parquet only).
+    /// Declared columns; `None` takes those that the table has (not of CSV).
     pub schema: Option<SchemaRef>,
     /// How the file is written.
     pub format: TableFormat,
@@ -27,4 +27,6 @@ pub enum TableFormat {
     },
     /// Apache Parquet.
     Parquet,
+    /// A Delta table as it is when the job starts.
+    Delta,
 }

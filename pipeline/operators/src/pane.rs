@@ -298,12 +298,13 @@ impl Operator for Pane {
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        let mut results = Vec::new();
+        let (mut results, open) = (Vec::new(), self.open.len());
         match self.overlap {
             Some(windows) => self.close_windows(windows, &mut results)?,
             None => self.close_panes(&mut results)?,
         }
-        if !results.is_empty() {
+        // A pane that came out early may close without a word.
+        if !results.is_empty() || self.open.len() < open {
             self.forget_fresh();
             self.ring_bytes = self.ring.bytes();
             self.sweep()?;

@@ -24,8 +24,9 @@ impl CheckedJob {
             ("treatment of late rows".to_owned(), format!("{:?}", self.spec.late)),
             ("set of sinks".to_owned(), sinks.join(", ")),
         ];
+        // How often they come out early matters to nobody who goes on.
         let emit = (self.spec.emit != Emit::Final)
-            .then(|| ("moment of results, or key".to_owned(), format!("{:?} by {:?}", self.spec.emit, self.spec.key)));
+            .then(|| ("choice between final and early results, or key".to_owned(), self.spec.key.join(", ")));
         parts.into_iter().chain(emit).chain(self.streams.iter().map(|stream| depends_on(stream))).collect()
     }
 }

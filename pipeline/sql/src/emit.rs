@@ -3,7 +3,7 @@
 use crate::plan::route;
 use crate::text::Statement;
 use citystream_model::Diagnostic;
-use citystream_model::job::{DELTA, Emit, JobSpec, PARQUET};
+use citystream_model::job::{Emit, JobSpec, PARQUET};
 use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, StreamPlan};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
@@ -21,11 +21,11 @@ pub(crate) fn apply(statement: &Statement, spec: &mut JobSpec, plan: &mut Stream
     check_sinks(spec)
         .and_then(|()| {
             let (pane, output) = last_aggregate(&mut plan.nodes)?;
-            let key = key(pane, output, &names)?;
+            let groups = group_columns(pane, output, &names)?;
             pane.revises = true;
-            Ok(key)
+            Ok(groups)
         })
-        .and_then(|key| choose_key(spec, key))
+        .and_then(|groups| choose_key(spec, groups))
         .map_err(|(message, help)| statement.finding("S103", statement.locate("emit"), message, help))
 }
 
@@ -80,29 +80,29 @@ fn behind(output: &FragmentPlan) -> Option<&'static str> {
     walked.map_or(Some("further step"), |_| found)
 }
 
-/// The output columns that name a group.
-fn key(pane: &PaneSpec, output: &FragmentPlan, names: &[String]) -> Result<Vec<String>, Wrong> {
+/// The output columns that name a group: those of its keys, and those of its window, which each tell the other.
+struct GroupColumns {
+    keys: Vec<String>,
+    window: Vec<String>,
+}
+
+fn group_columns(pane: &PaneSpec, output: &FragmentPlan, names: &[String]) -> Result<GroupColumns, Wrong> {
     let shown = |key: usize| {
         let is_it = |at: &usize| route::origin(&output.plan, *at, output) == Some((0, key));
         (0..names.len()).find(is_it).map(|at| names[at].clone())
     };
-    let (mut columns, mut has_window) = (Vec::new(), false);
+    let mut columns = GroupColumns { keys: Vec::new(), window: Vec::new() };
+    let mut has_window = false;
     for (at, (expr, role)) in pane.keys.iter().enumerate() {
+        has_window |= *role != KeyRole::Key;
         match (shown(at), role) {
-            (Some(name), role) => {
-                has_window |= *role != KeyRole::Key;
-                columns.push(name);
-            }
-            // One bound of a window tells the other.
-            (None, KeyRole::OfPane) => {}
-            (None, _) => return Err(missing(&expr.to_string())),
+            (Some(name), KeyRole::Key) => columns.keys.push(name),
+            (Some(name), _) => columns.window.push(name),
+            (None, KeyRole::Key) => return Err(missing(&expr.to_string())),
+            (None, _) => {}
         }
     }
-    if has_window || pane.keys.iter().all(|(_, role)| *role == KeyRole::Key) {
-        Ok(columns)
-    } else {
-        Err(missing("the window's start or end"))
-    }
+    if has_window && columns.window.is_empty() { Err(missing("the window's start or end")) } else { Ok(columns) }
 }
 
 fn missing(what: &str) -> Wrong {
@@ -114,19 +114,28 @@ fn missing(what: &str) -> Wrong {
     )
 }
 
-fn choose_key(spec: &mut JobSpec, groups: Vec<String>) -> Result<(), Wrong> {
+/// The columns of the groups, unless the job has named them itself, in an order of its own.
+fn choose_key(spec: &mut JobSpec, groups: GroupColumns) -> Result<(), Wrong> {
+    let GroupColumns { keys, window } = groups;
     if spec.key.is_empty() {
-        spec.key = groups;
+        spec.key = keys.into_iter().chain(window).collect();
         return Ok(());
     }
-    match groups.iter().find(|column| !spec.key.contains(column)) {
-        Some(column) if spec.sinks.iter().any(|sink| sink.scheme == DELTA) => Err((
-            format!(
-                "key = '{}' leaves out the group's column '{column}', so that rows of several groups would be one",
-                spec.key.join(", ")
-            ),
-            "leave the key out, or name every column of GROUP BY",
+    let help = "leave the key out, or name the columns of GROUP BY and no others";
+    let key = spec.key.join(", ");
+    if let Some(other) = spec.key.iter().find(|name| !keys.contains(name) && !window.contains(name)) {
+        return Err((
+            format!("key = '{key}' holds '{other}', which may change from one row of a group to the next"),
+            help,
+        ));
+    }
+    let left_out = keys.iter().find(|column| !spec.key.contains(column));
+    let has_window = window.is_empty() || window.iter().any(|column| spec.key.contains(column));
+    match left_out.or_else(|| window.first().filter(|_| !has_window)) {
+        Some(column) => Err((
+            format!("key = '{key}' leaves out '{column}', so that rows of several groups would replace one another"),
+            help,
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }

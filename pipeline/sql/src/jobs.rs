@@ -16,7 +16,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use citystream_functions::ExpressionErrors;
 use citystream_model::catalog::Connectors;
-use citystream_model::job::{JobSpec, PartitionBy};
+use citystream_model::job::{JobSpec, LatePolicy, PartitionBy};
 use citystream_model::nearest::nearest;
 use citystream_model::stream::Stream;
 use citystream_model::{Diagnostic, Error, Result};
@@ -265,6 +265,7 @@ fn check(
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref(), connectors)?;
+    check_late_tables(&statement, &spec, &streams, connectors)?;
     Ok(CheckedJob { spec, streams, tables, schema, plan: lowered, optimized, twin, errors })
 }
 
@@ -402,6 +403,28 @@ fn check_columns(
             "make both the same: names, types and order",
         ))
     }
+}
+
+/// Late rows have the columns of their stream, which the job's kind of table has to hold too.
+fn check_late_tables(
+    statement: &Statement,
+    spec: &JobSpec,
+    streams: &[Arc<Stream>],
+    connectors: &dyn Connectors,
+) -> Result<(), Diagnostic> {
+    for stream in streams.iter().filter(|_| spec.late == LatePolicy::Table) {
+        let sink = spec.late_sink(&stream.name, streams.len());
+        connectors.check_columns(&sink, &stream.full_schema(), &PartitionBy::of(&sink.scheme)).map_err(|error| {
+            let message = format!("late table '{sink}' of the stream '{}': {}", stream.name, error.message());
+            statement.finding(
+                "S013",
+                statement.locate("sink"),
+                message,
+                "late = 'drop', or let the first sink be 'parquet:<name>'",
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn describe(schema: &SchemaRef) -> String {

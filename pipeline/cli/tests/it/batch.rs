@@ -155,3 +155,25 @@ fn rejects_of_an_earlier_run_are_not_written_on() {
     batch().expect(0);
     batch().expect(1).says(&["past/flow_rejected/bad", "already holds rows"]);
 }
+
+#[test]
+fn a_delta_table_is_written_without_a_word_of_its_library() {
+    let city = City::new();
+    city.declare("flow", crate::city::FLOW, "");
+    let rows = city.file("rows.jsonl", &flow("a", 1, "05:00:00"));
+    let job = city.job("counts", "sink = 'delta:counts', partition_by = 'day'", "SELECT site, veh FROM flow");
+    let input = format!("flow={}", rows.display());
+    let args = ["batch", job.to_str().unwrap(), "--schemas", "schemas", "--input", &input, "--data-dir", "data"];
+    let done = city.done(&args).expect(0);
+    assert_eq!(done.stderr, "");
+    assert_eq!(city.rows("counts"), [r#"{"site":"a","veh":1,"day":"2026-03-29"}"#]);
+    city.done(&args).expect(1).says(&["already holds rows"]);
+    city.done(&[&args[..], &["--if-exists", "replace"]].concat()).expect(0);
+    assert_eq!(city.rows("counts").len(), 1);
+    city.done(&[&args[..], &["--if-exists", "append"]].concat()).expect(0);
+    assert_eq!(city.rows("counts").len(), 2);
+    let other = city.job("counts", "sink = 'delta:counts', partition_by = 'day'", "SELECT site, 'x' AS veh FROM flow");
+    assert_eq!(other, job);
+    let wrong = city.done(&[&args[..], &["--if-exists", "append"]].concat()).expect(1);
+    wrong.says(&["column 'veh': found type integer, expected string as the job has it"]);
+}

@@ -63,7 +63,7 @@ fn what_cannot_come_out_early_is_refused() {
     refused("emit = 'updates', sink = 'delta:sums'", &having, &["S103", "a condition (HAVING) behind its GROUP BY"]);
     refused("emit = 'updates'", PER_MINUTE, &["S103", "which the sink 'parquet:sums' cannot"]);
     let key = "emit = 'updates', sink = 'delta:sums', key = 'site'";
-    refused(key, PER_MINUTE, &["S103", "key = 'site' leaves out the group's column 'window_start'"]);
+    refused(key, PER_MINUTE, &["S103", "key = 'site' leaves out 'window_start'"]);
     let interval =
         "SELECT site, window_start, window_end, INTERVAL '1 minute' AS step FROM tumble(flow, at, INTERVAL '1 minute')";
     refused("sink = 'delta:sums'", interval, &["S021"]);

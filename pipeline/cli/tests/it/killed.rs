@@ -119,7 +119,8 @@ fn a_broker_that_is_killed_costs_time_and_no_row() {
         world.send();
         assert!(!live.has_ended(), "{}", live.stderr());
     }
-    live.stop().expect(0);
+    // The broker may still be sorting itself out, so that an orderly stop could run into its time.
+    kill(live);
     world.catch_up();
     world.check();
 }

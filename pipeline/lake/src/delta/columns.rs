@@ -135,7 +135,7 @@ impl Columns {
     /// [`citystream_model::ErrorKind::Job`] when the table has rows, and other types, partitions or rules than we can serve.
     pub(super) fn fit(&self, state: &DeltaTableState, table: &str) -> Result<Option<Metadata>> {
         let wrong = |detail: String| Error::job(format!("Delta table {table}: {detail}"));
-        refuse_foreign(state).map_err(wrong)?;
+        self.check_rules(state, table)?;
         let (known, metadata) = (state.schema(), state.metadata());
         let is_known =
             |field: &StructField| known.field(field.name()).map(|other| other.data_type() == field.data_type());
@@ -143,7 +143,6 @@ impl Columns {
         if is_laid_out && self.fields.iter().all(|field| is_known(field) == Some(true)) {
             return Ok(None);
         }
-        refuse_times(state, &self.fields).map_err(wrong)?;
         if state.log_data().num_files() == 0 {
             return self.replaced(metadata).map(Some);
         }
@@ -160,6 +159,16 @@ impl Columns {
         let added = self.fields.iter().filter(|field| is_known(field).is_none()).cloned();
         let whole = StructType::try_new(known.fields().cloned().chain(added)).map_err(internal)?;
         metadata.clone().with_schema(&whole).map(Some).map_err(internal)
+    }
+
+    /// Makes sure that the table asks nothing of its writers that we do not do.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Job`] with what it asks.
+    pub(super) fn check_rules(&self, state: &DeltaTableState, table: &str) -> Result<()> {
+        refuse_foreign(state)
+            .and_then(|()| refuse_times(state, &self.fields))
+            .map_err(|detail| Error::job(format!("Delta table {table}: {detail}")))
     }
 
     /// The metadata of a table that takes these columns and no others.

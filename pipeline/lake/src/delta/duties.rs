@@ -4,7 +4,8 @@
 //! Limits: one table of the process at a time, one thread; a table is looked at after [`LOOK_EVERY`] new files, and merged
 //! when some partition has [`FEW`] files that are small; merged files grow in steps of [`STEP`], so that a row is written
 //! again a few times in its life, not once per merge. Files that the log has removed stay for the table's
-//! `delta.deletedFileRetentionDuration` (a week), as do files that the log never had: those of processes that were killed.
+//! `delta.deletedFileRetentionDuration` (a week); files that the log never had, those of processes that were killed, go after a
+//! week where the table does not name a time.
 //!
 //! Nothing depends on it: a merge that fails, or meets another writer, is tried again later.
 
@@ -17,7 +18,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 
 /// New files of a table after which it is looked at.
 const LOOK_EVERY: usize = 16;
@@ -31,6 +32,8 @@ const SMALLEST: u64 = 1 << 20;
 const VACUUM_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Requests under way at once while old files are looked for.
 const SCANS: usize = 2;
+/// For how long a table keeps files that its log has removed, if it says so.
+const RETENTION: &str = "delta.deletedFileRetentionDuration";
 /// A long merge commits what it has so often.
 const COMMIT_EVERY: Duration = Duration::from_secs(60);
 
@@ -56,7 +59,6 @@ struct Task {
     folder: String,
     merge_to: Option<NonZeroU64>,
     vacuum: bool,
-    handle: Handle,
 }
 
 /// Gives the place free at the end, whatever end it is.
@@ -105,8 +107,7 @@ impl Duties {
         if vacuum {
             tended.vacuumed_at = Some(Instant::now());
         }
-        let handle = table.place.handle.clone();
-        (vacuum || merge_to.is_some()).then_some(Task { delta, folder, merge_to, vacuum, handle })
+        (vacuum || merge_to.is_some()).then_some(Task { delta, folder, merge_to, vacuum })
     }
 }
 
@@ -120,15 +121,20 @@ impl Drop for Busy {
 
 impl Task {
     fn run(self) {
-        let Self { delta, folder, merge_to, vacuum, handle } = self;
+        let Self { delta, folder, merge_to, vacuum } = self;
+        // Of its own: one thread is the limit, and it may be there when the process ends.
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::warn!(table = folder, %error, "small files stay for now"),
+        };
         if let Some(target) = merge_to {
-            match handle.block_on(merge(delta.clone(), target)) {
+            match runtime.block_on(merge(delta.clone(), target)) {
                 Ok((removed, added)) => tracing::info!(table = folder, removed, added, "small files are merged"),
                 Err(error) => tracing::warn!(table = folder, %error, "small files stay for now"),
             }
         }
         if vacuum {
-            match handle.block_on(remove_old(delta)) {
+            match runtime.block_on(remove_old(delta)) {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(table = folder, removed, "old files are removed"),
                 Err(error) => tracing::warn!(table = folder, %error, "old files stay for now"),
@@ -170,6 +176,9 @@ pub(super) async fn merge(delta: DeltaTable, target: NonZeroU64) -> DeltaResult<
 /// Removes files that no reader needs any more; how many.
 pub(super) async fn remove_old(mut delta: DeltaTable) -> DeltaResult<usize> {
     delta.update_state().await?;
-    let (_, metrics) = delta.vacuum().with_mode(VacuumMode::Full).with_scan_concurrency(SCANS).await?;
+    // A table with a time of its own may keep files for less time than they wait to be published.
+    let is_usual = !delta.snapshot()?.metadata().configuration().contains_key(RETENTION);
+    let mode = if is_usual { VacuumMode::Full } else { VacuumMode::Lite };
+    let (_, metrics) = delta.vacuum().with_mode(mode).with_scan_concurrency(SCANS).await?;
     Ok(metrics.files_deleted.len())
 }

@@ -29,9 +29,12 @@ pub(super) async fn last_before(
     epochs: &Range<u64>,
 ) -> Result<Option<Version>> {
     let (mut first, mut foreign) = (None, Vec::new());
+    if table.newest(app).await?.is_none_or(|known| known < epochs.start) {
+        return Ok(None);
+    }
     let newest = delta.version().unwrap_or(0);
     for version in (1..=newest).rev() {
-        let Some(step) = read(table, version, app).await? else { break };
+        let Some(step) = read(table, version, app).await? else { return Err(too_old(table, epochs, version)) };
         match step.epoch {
             Some(epoch) if epoch < epochs.start => break,
             // The number of a RESTORE is that of the last epoch that it has taken back.
@@ -56,6 +59,17 @@ pub(super) async fn last_before(
             Err(Error::unavailable(message).permanent())
         }
     }
+}
+
+fn too_old(table: &Table, epochs: &Range<u64>, version: Version) -> Error {
+    let message = format!(
+        "Delta table {}: epochs {} to {} have to be taken back, but its log is kept from version {} on only",
+        table.place.display,
+        epochs.start,
+        epochs.end - 1,
+        version + 1
+    );
+    Error::unavailable(message).permanent()
 }
 
 /// What version `version` did; `None` when its entry is not kept any more.

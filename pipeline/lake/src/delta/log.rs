@@ -15,8 +15,9 @@ use citystream_model::{Error, Result, StagedFile};
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 
 /// A Delta table that a job writes.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub(super) struct DeltaLog {
     pub(super) name: String,
     file_target: u64,
     duties: Duties,
+    /// Where a MERGE is computed.
+    apart: OnceLock<Runtime>,
 }
 
 /// The log of a table, for [`citystream_connect::ParquetConfig::log`].
@@ -68,11 +71,12 @@ fn open(config: DeltaConfig) -> Result<Arc<DeltaLog>> {
     let DeltaConfig { place, schema, partition_by, name, file_target, is_replaced, duties } = config;
     let columns = Columns::new(&schema, &partition_by)?;
     let table = Table::new(place)?;
-    if !is_replaced {
-        let state = table.run(table.state())?;
-        state.map(|state| columns.fit(&state, &table.place.display)).transpose()?;
+    if let Some(state) = table.run(table.state())? {
+        // What is to be replaced has to be a table that can be written, before its rows go.
+        let display = &table.place.display;
+        if is_replaced { columns.check_rules(&state, display)? } else { columns.fit(&state, display).map(drop)? }
     }
-    Ok(Arc::new(DeltaLog { table, columns, name, file_target, duties }))
+    Ok(Arc::new(DeltaLog { table, columns, name, file_target, duties, apart: OnceLock::new() }))
 }
 
 /// A log and those who publish by it.
@@ -126,6 +130,19 @@ impl DeltaLog {
         let partition_by = (!self.columns.partitions.is_empty()).then(|| self.columns.partitions.clone());
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
         Ok(Change { actions: actions.collect::<Result<_>>()?, operation })
+    }
+
+    /// Runs what takes a core for a while, apart from the runtime that serves all jobs, and waits.
+    pub(super) fn run_apart<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let runtime = match self.apart.get() {
+            Some(runtime) => runtime,
+            None => {
+                let built = Builder::new_multi_thread().worker_threads(1).thread_name("merge").enable_all().build();
+                let built = built.map_err(|error| Error::resource("threads to merge rows").caused_by(error))?;
+                self.apart.get_or_init(|| built)
+            }
+        };
+        runtime.block_on(work)
     }
 
     /// Has the table looked after beside the job, now that it has `files` more.

@@ -16,6 +16,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -89,6 +90,15 @@ pub fn holds_rows(place: Place) -> Result<bool> {
             None => Ok(!table.files().await?.is_empty()),
         }
     })
+}
+
+/// True when there is a Delta table at `place`, with rows or without.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn is_table(place: Place) -> Result<bool> {
+    let table = Table::new(place)?;
+    table.run(async { table.log.is_delta_table_location().await.map_err(|error| table.failure("read", error)) })
 }
 
 /// The name under which the epochs of a job are counted in a table's log.
@@ -282,14 +292,24 @@ fn log_store(place: &Place) -> Result<LogStoreRef> {
     let Place { store, prefix, display, .. } = place;
     let wrong = |detail: String| Error::job(format!("Delta table {display}: {detail}"));
     let own: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(store), prefix.clone()));
-    let (root, location): (Arc<dyn ObjectStore>, Url) = match display.split_once("://") {
-        Some(_) => {
+    let local = match display.split_once("://") {
+        None => Some(PathBuf::from(display)),
+        Some(("file", _)) => Url::parse(display).ok().and_then(|url| url.to_file_path().ok()),
+        Some(_) => None,
+    };
+    let (root, location): (Arc<dyn ObjectStore>, Url) = match local {
+        None => {
             let mut url = Url::parse(display).map_err(|error| wrong(error.to_string()))?;
             url.set_path(&format!("/{prefix}/"));
             (Arc::clone(store), url)
         }
-        None => {
-            let folder = std::path::absolute(display).map_err(|error| wrong(error.to_string()))?;
+        Some(folder) => {
+            let folder = std::path::absolute(folder).map_err(|error| wrong(error.to_string()))?;
+            if folder.to_string_lossy().contains('%') {
+                return Err(wrong(
+                    "found a folder with '%' in its name, which readers would take for an escape".to_owned(),
+                ));
+            }
             let url = Url::from_directory_path(&folder).map_err(|()| wrong("found no path for a URL".to_owned()))?;
             (Arc::new(LocalFileSystem::new()), url)
         }

@@ -119,8 +119,8 @@ impl Lake {
     }
 
     fn read(&self) -> RecordBatch {
-        let batches = read(self.place()).unwrap();
-        let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        let found = read(self.place(), u64::MAX).unwrap();
+        let (schema, batches) = found.unwrap_or_else(|| (Arc::new(Schema::empty()), Vec::new()));
         concat_batches(&schema, &batches).unwrap()
     }
 

@@ -21,9 +21,10 @@ use citystream_connect::files::{Naming, put_file, staged_epoch, staged_name};
 use citystream_connect::{Published, Publisher, Sink, SinkRows};
 use citystream_model::time::{self, Micros};
 use citystream_model::{Error, Result, StagedFile};
-use datafusion::common::Column;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, Operator, binary_expr, lit};
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::SessionContext;
 use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{Action, Metadata};
@@ -110,7 +111,7 @@ impl UpsertSink {
         let Some(rows) = self.newest()? else { return Ok(Vec::new()) };
         let log = Arc::clone(&self.log);
         let (count, bytes) = (rows.num_rows() as u64, self.bytes as u64);
-        log.table.run(log.upsert(None, rows, &self.key))?;
+        log.run_apart(log.upsert(None, rows, &self.key))?;
         self.forget();
         log.tend(1);
         Ok(vec![Published { sink: log.name.clone(), path: String::new(), rows: count, bytes }])
@@ -189,6 +190,17 @@ impl Sink for UpsertSink {
 
 // === impl UpsertPublisher ===
 
+impl UpsertPublisher {
+    /// The rows of an epoch.
+    async fn rows(&self, files: &[StagedFile]) -> Result<RecordBatch> {
+        let mut rows = Vec::new();
+        for file in files {
+            rows.extend(read(&self.log.table, file).await?);
+        }
+        newest_of(self.log.columns.whole(), &rows, &self.key)
+    }
+}
+
 impl Publisher for UpsertPublisher {
     fn sink(&self) -> &str {
         &self.log.name
@@ -196,14 +208,14 @@ impl Publisher for UpsertPublisher {
 
     fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>> {
         let (table, mark) = (&self.log.table, Mark { app: app_id(&self.identity), epoch });
-        table.run(async {
+        self.log.run_apart(async {
             if table.newest(&mark.app).await?.is_none_or(|known| known < epoch) {
-                let mut rows = Vec::new();
-                for file in files {
-                    rows.extend(read(table, file).await?);
+                match self.rows(files).await {
+                    Ok(rows) => self.log.upsert(Some(&mark), rows, &self.key).await?,
+                    // Another instance has brought them in meanwhile, and removed the file.
+                    Err(_) if table.newest(&mark.app).await?.is_some_and(|known| known >= epoch) => {}
+                    Err(error) => return Err(error),
                 }
-                let rows = newest_of(self.log.columns.whole(), &rows, &self.key)?;
-                self.log.upsert(Some(&mark), rows, &self.key).await?;
             }
             let paths = files.iter().map(|file| table.path(&file.from)).collect::<Result<Vec<_>>>()?;
             table.remove(paths).await
@@ -267,13 +279,7 @@ impl DeltaLog {
 async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: CommitProperties) -> DeltaResult<()> {
     let schema = rows.schema();
     let of = |side: &str, name: &str| Expr::Column(Column::new(Some(side), name));
-    let same = |at: &usize| {
-        let field = schema.field(*at);
-        // Plain equality where it serves: it is what the join goes by.
-        let operator = if field.is_nullable() { Operator::IsNotDistinctFrom } else { Operator::Eq };
-        binary_expr(of(TARGET, field.name()), operator, of(SOURCE, field.name()))
-    };
-    let is_same = conjunction(key.iter().map(same)).unwrap_or_else(|| lit(false));
+    let is_same = same_key(&schema, key)?;
     let columns = || schema.fields().iter().map(|field| (Column::from_name(field.name()), of(SOURCE, field.name())));
     let source = SessionContext::new().read_batch(rows)?;
     let merge = delta
@@ -286,6 +292,22 @@ async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: 
             columns().fold(insert, |insert, (column, value)| insert.set(column, value))
         })?;
     merge.await.map(drop)
+}
+
+/// True where the two sides of a MERGE have one key: equalities only, which is what a hash join goes by.
+fn same_key(schema: &SchemaRef, key: &[usize]) -> DeltaResult<Expr> {
+    let mut equal = Vec::new();
+    for field in key.iter().map(|at| schema.field(*at)) {
+        let [known, newer] = [TARGET, SOURCE].map(|side| Expr::Column(Column::new(Some(side), field.name())));
+        if field.is_nullable() {
+            let any = lit(ScalarValue::new_default(field.data_type())?);
+            equal.push(known.clone().is_null().eq(newer.clone().is_null()));
+            equal.push(coalesce(vec![known, any.clone()]).eq(coalesce(vec![newer, any])));
+        } else {
+            equal.push(known.eq(newer));
+        }
+    }
+    Ok(conjunction(equal).unwrap_or_else(|| lit(false)))
 }
 
 /// The rows that none after them replaces.

@@ -162,3 +162,65 @@ proptest! {
         prop_assert_eq!(open_windows(&whole) + open_windows(&merged), 0);
     }
 }
+
+/// Rows of `keys` with the value 1, in the pane that ends at `end`.
+fn keyed(keys: std::ops::Range<usize>, end: Micros) -> RecordBatch {
+    let rows = keys.len();
+    let columns: [(&str, ArrayRef); 4] = [
+        ("k", Arc::new(keys.map(|key| Some(key.to_string())).collect::<StringArray>())),
+        ("v", Arc::new(Int64Array::from_value(1, rows))),
+        ("end", Arc::new(TimestampMicrosecondArray::from_value(end, rows))),
+        ("closes", Arc::new(Int64Array::from_value(end, rows))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn revising() -> Pane {
+    let spec = PaneSpec { revises: true, ..spec(None) };
+    Pane::plan(&spec, Phase::Whole, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+}
+
+fn row_count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+#[test]
+fn keys_of_windows_that_came_out_early_are_forgotten() {
+    let (mut pane, mut most) = (revising(), 0);
+    for window in 0..20 {
+        let (from, end) = (window * 5_000, (window as Micros + 1) * PANE);
+        let mut out = Vec::new();
+        pane.on_batch(0, keyed(from..from + 5_000, end), &mut out).unwrap();
+        pane.fire_early(Watermark(end), &mut out).unwrap();
+        assert_eq!(row_count(&out), 5_000);
+        pane.on_watermark(Watermark(end), &mut out).unwrap();
+        assert_eq!(row_count(&out), 5_000, "nothing has changed since");
+        most = if window < 4 { most.max(pane.state_bytes()) } else { most };
+        assert!(pane.state_bytes() <= 2 * most, "window {window}: {} bytes, {most} before", pane.state_bytes());
+    }
+}
+
+#[test]
+fn only_what_has_changed_comes_out_again() {
+    let mut pane = revising();
+    let mut rows = |pane: &mut Pane, keys: std::ops::Range<usize>| {
+        let mut out = Vec::new();
+        pane.on_batch(0, keyed(keys, PANE), &mut out).unwrap();
+        pane.fire_early(Watermark(PANE), &mut out).unwrap();
+        text(&out)
+    };
+    assert_eq!(rows(&mut pane, 0..2), ["0 10 [1, 1, 1, 1]", "1 10 [1, 1, 1, 1]"]);
+    assert_eq!(rows(&mut pane, 1..3), ["1 10 [2, 2, 1, 1]", "2 10 [1, 1, 1, 1]"]);
+    assert_eq!(rows(&mut pane, 0..0), [""; 0]);
+    // A checkpoint in between saves all of it, and what goes on from it says all of it once more.
+    let mut runs = Vec::new();
+    checkpoint(&mut pane, false, &mut runs);
+    assert_eq!(rows(&mut pane, 2..3), ["2 10 [2, 2, 1, 1]"]);
+    checkpoint(&mut pane, false, &mut runs);
+    let mut again = resumed(&runs, revising(), 0);
+    let all = ["0 10 [1, 1, 1, 1]", "1 10 [2, 2, 1, 1]", "2 10 [2, 2, 1, 1]"];
+    assert_eq!(rows(&mut again, 0..0), all);
+    let mut out = Vec::new();
+    again.on_watermark(Watermark(PANE), &mut out).unwrap();
+    assert_eq!(row_count(&out), 0);
+}

@@ -9,6 +9,9 @@ use citystream_model::nearest::nearest;
 use citystream_model::{Diagnostic, Error};
 use std::time::Duration;
 
+/// Longest time from a final row to its publication, without a word of the job.
+const FRESHNESS: Duration = Duration::from_secs(10);
+
 /// Reads a job's options. `target` is the sink of an `INSERT INTO` job, which its declaration has named.
 pub(crate) fn read(
     statement: &Statement,
@@ -23,8 +26,13 @@ pub(crate) fn read(
         Some(sink) => vec![sink],
         None => sinks(&mut options, &name, connectors),
     };
+    let emit = options.parsed("emit", Emit::Final, emit);
+    let freshness = match emit {
+        Emit::Early(every) => every.min(FRESHNESS),
+        Emit::Final | Emit::Updates => FRESHNESS,
+    };
     let spec = JobSpec {
-        emit: options.parsed("emit", Emit::Final, emit),
+        emit,
         lateness: options.parsed("lateness", Duration::ZERO, parse_duration),
         late: options.parsed("late", LatePolicy::Table, |text| {
             one_of(text, &[("table", LatePolicy::Table), ("drop", LatePolicy::Drop)])
@@ -32,7 +40,7 @@ pub(crate) fn read(
         key: options.text("key").map(|text| names(&text)).unwrap_or_default(),
         partition_by: options.parsed("partition_by", None, |text| partition_by(text).map(Some)),
         file_target: options.parsed("file_target", 128 << 20, file_target),
-        freshness: options.parsed("freshness", Duration::from_secs(10), some_duration),
+        freshness: options.parsed("freshness", freshness, some_duration),
         memory_limit: options.parsed("memory_limit", None, |text| memory_limit(text).map(Some)),
         sinks,
         name,

@@ -1,4 +1,4 @@
-//! `CREATE EXTERNAL TABLE ... STORED AS CSV | PARQUET` in the schemas folder: a reference table.
+//! `CREATE EXTERNAL TABLE ... STORED AS CSV | PARQUET | DELTA` in the schemas folder: a reference table.
 
 use crate::ddl::{external_options, plain_name, refuse_clauses, types};
 use crate::options::Options;
@@ -27,14 +27,15 @@ pub(crate) fn read(
             delimiter: options.parsed("format.delimiter", b',', delimiter),
         },
         "PARQUET" => TableFormat::Parquet,
+        "DELTA" => TableFormat::Delta,
         other => {
-            let message = format!("found STORED AS {other}, expected CSV or PARQUET");
+            let message = format!("found STORED AS {other}, expected CSV, PARQUET or DELTA");
             let help = "a stream is declared as CREATE UNBOUNDED EXTERNAL TABLE ... STORED AS KAFKA";
             // Its options are those of another kind of thing.
             return Err(vec![statement.finding("S006", statement.locate(other), message, help)]);
         }
     };
-    if declared.is_empty() && format != TableFormat::Parquet {
+    if declared.is_empty() && matches!(format, TableFormat::Csv { .. }) {
         options.report(
             "S020",
             statement.locate(&name),

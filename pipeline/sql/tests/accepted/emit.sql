@@ -1,7 +1,7 @@
 -- Results before they are final: the columns of the group are the key, unless the job names one.
 CREATE MATERIALIZED VIEW updated WITH (emit = 'updates', lateness = '5 minutes', sink = 'delta:updated, kafka:city.updated') AS
 SELECT window_end AS until, avg(speed) AS kmh, zone FROM tumble(readings, measured_at, INTERVAL '1 minute') GROUP BY zone, window_start, window_end;
-CREATE MATERIALIZED VIEW often WITH (emit = 'early every 10 seconds', sink = 'kafka:city.often', key = 'zone') AS
+CREATE MATERIALIZED VIEW often WITH (emit = 'early every 10 seconds', sink = 'kafka:city.often', key = 'minute, zone') AS
 SELECT zone, date_bin(INTERVAL '1 minute', measured_at) AS minute, count(*) AS n FROM readings GROUP BY 1, 2;
 CREATE MATERIALIZED VIEW filtered WITH (emit = 'UPDATES', sink = 'delta:filtered', partition_by = 'day') AS
 SELECT window_start, count(*) * 2 AS twice FROM tumble(readings, measured_at, INTERVAL '1 hour', zone => 'Europe/Amsterdam')

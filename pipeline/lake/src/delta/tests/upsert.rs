@@ -97,3 +97,17 @@ fn memory_holds_the_newest_rows_only() {
     assert_eq!(sink.flush().unwrap()[0].rows, 10);
     assert_eq!(lake.shown().len(), 10);
 }
+
+#[test]
+fn many_keys_that_may_be_null_are_merged_by_a_hash_join() {
+    let lake = Lake::new();
+    let mut sink = lake.keyed(Naming::Run("r".to_owned()), PartitionBy::None);
+    // Compared pair by pair, these would take minutes.
+    let names: Vec<String> = (0..30_000).map(|key| format!("zone {key}")).collect();
+    for cars in 1..=2 {
+        let all = names.iter().map(|name| (Some(name.as_str()), 0, cars)).chain([(None, 0, cars), (Some(""), 0, cars)]);
+        sink.write(&rows(&all.collect::<Vec<_>>()), 0).unwrap();
+        sink.flush().unwrap();
+    }
+    assert_eq!((lake.cars().len(), lake.cars().iter().all(|cars| *cars == 2)), (30_002, true));
+}
