@@ -203,7 +203,7 @@ fn keys_of_windows_that_came_out_early_are_forgotten() {
 #[test]
 fn only_what_has_changed_comes_out_again() {
     let mut pane = revising();
-    let mut rows = |pane: &mut Pane, keys: std::ops::Range<usize>| {
+    let rows = |pane: &mut Pane, keys: std::ops::Range<usize>| {
         let mut out = Vec::new();
         pane.on_batch(0, keyed(keys, PANE), &mut out).unwrap();
         pane.fire_early(Watermark(PANE), &mut out).unwrap();
