@@ -43,7 +43,7 @@ fn survive(mut world: World<'_>) {
             kill(live);
         }
     }
-    world.catch_up();
+    world.catch_up_in_the_end();
     sleeper.into_iter().for_each(wake);
     world.check();
 }
