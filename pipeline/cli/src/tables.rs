@@ -96,17 +96,16 @@ impl DataDir {
     pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Outcome {
         for sink in all_tables(spec, streams) {
             match self.if_exists {
-                IfExists::Error => {}
+                IfExists::Error if self.holds_rows(&sink)? => {
+                    let message = format!(
+                        "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
+                        self.display(&sink.target),
+                        spec.name
+                    );
+                    return Err(Error::job(message).into());
+                }
                 IfExists::Append => self.check_format(&sink)?,
-                IfExists::Replace => continue,
-            }
-            if self.if_exists == IfExists::Error && self.holds_rows(&sink)? {
-                let message = format!(
-                    "table {} of job '{}' already holds rows; give --if-exists append or replace, or another --data-dir",
-                    self.display(&sink.target),
-                    spec.name
-                );
-                return Err(Error::job(message).into());
+                IfExists::Error | IfExists::Replace => {}
             }
         }
         Ok(())
@@ -217,15 +216,10 @@ pub(crate) fn table_sinks(spec: &JobSpec) -> impl Iterator<Item = &SinkRef> {
     spec.sinks.iter().filter(|sink| sink.is_table())
 }
 
-/// Where a job keeps the records of `stream` that it rejected.
-fn rejects_sink(spec: &JobSpec, stream: &Stream) -> SinkRef {
-    SinkRef { scheme: PARQUET.to_owned(), target: format!("{}/{}", stream.rejects, spec.name) }
-}
-
 /// Every table that a job writes: its sinks, and those of the late rows and rejects of its streams.
 fn all_tables(spec: &JobSpec, streams: &[Arc<Stream>]) -> Vec<SinkRef> {
     let late = streams.iter().map(|stream| spec.late_sink(&stream.name, streams.len()));
-    let rejects = streams.iter().map(|stream| rejects_sink(spec, stream));
+    let rejects = streams.iter().map(|stream| spec.rejects_sink(stream));
     table_sinks(spec).cloned().chain(late).chain(rejects).collect()
 }
 

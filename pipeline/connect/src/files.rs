@@ -37,5 +37,5 @@ pub use folder::{FolderValues, split_by_folder};
 pub use log::{CompleteFile, TableLog};
 pub use put::put as put_file;
 pub use sink::ParquetSink;
-pub use staging::{epoch_of, staged_epoch, staged_name};
+pub use staging::{Staging, epoch_of, staged_name};
 pub use store::{at, durable, failure, holds_rows, is_visible, open_store, remove_table, table_path};

@@ -30,6 +30,13 @@ pub struct Published {
     pub bytes: u64,
 }
 
+impl From<StagedFile> for Published {
+    /// What a file is once its epoch is published.
+    fn from(StagedFile { sink, to: path, rows, bytes, .. }: StagedFile) -> Self {
+        Self { sink, path, rows, bytes }
+    }
+}
+
 /// Takes rows and publishes them.
 ///
 /// Laws: a row that was written is published once by this sink, or an error is returned; what is visible is complete;

@@ -31,6 +31,6 @@ mod upsert;
 
 pub use columns::check_columns;
 pub use log::{DeltaConfig, log, upsert};
-pub use read::{read, unknown_files};
+pub use read::{read, read_rows, unknown_files};
 pub use table::{Place, clear, holds_rows, is_table};
 pub use upsert::UpsertSink;

@@ -1,5 +1,6 @@
 //! What a job asks for besides its SELECT: when results come out, what happens to late rows, where results go.
 
+use crate::stream::Stream;
 use std::fmt;
 use std::time::Duration;
 
@@ -117,6 +118,11 @@ impl JobSpec {
         let is_delta = self.sinks.first().is_some_and(|sink| sink.scheme == DELTA);
         let scheme = if is_delta { DELTA } else { PARQUET }.to_owned();
         SinkRef { scheme, target: self.late_table(stream, streams) }
+    }
+
+    /// Where the job keeps the records of `stream` that it rejected.
+    pub fn rejects_sink(&self, stream: &Stream) -> SinkRef {
+        SinkRef { scheme: PARQUET.to_owned(), target: format!("{}/{}", stream.rejects, self.name) }
     }
 
     /// Folders of the job's tables of `scheme`: without a word of the job, days of a Parquet table and none of a Delta table.

@@ -49,20 +49,17 @@ fn last_aggregate(nodes: &mut [PlanNode]) -> Result<(&mut PaneSpec, &FragmentPla
     let (NodeKind::Stateless(output), [Input::Node(at)]) = (&last.kind, &last.inputs[..]) else {
         return wrong("a query without a window");
     };
-    let is_pane = matches!(nodes.get(*at).map(|node| &node.kind), Some(NodeKind::Pane(_)));
-    if let Some(what) = behind(output).filter(|_| is_pane) {
-        let message = format!(
-            "a row that came out early may vanish again by a {what} behind its GROUP BY, and nothing would say so"
-        );
-        return Err((message, "filter and join before GROUP BY, or write emit = 'final'"));
-    }
-    match nodes.get_mut(*at).map(|node| &mut node.kind) {
-        Some(NodeKind::Pane(pane)) if pane.overlap.is_none() => Ok((pane, output)),
-        Some(NodeKind::Pane(_)) => wrong("hop or cumulate"),
-        Some(NodeKind::SessionPane(_) | NodeKind::Session(_)) => wrong("a session"),
-        Some(NodeKind::ClosedWindow { .. }) => wrong("a join, OVER or array_agg, which need the whole window"),
-        _ => wrong("a query without a window"),
-    }
+    let pane = match nodes.get_mut(*at).map(|node| &mut node.kind) {
+        Some(NodeKind::Pane(pane)) if pane.overlap.is_none() => pane,
+        Some(NodeKind::Pane(_)) => return wrong("hop or cumulate"),
+        Some(NodeKind::SessionPane(_) | NodeKind::Session(_)) => return wrong("a session"),
+        Some(NodeKind::ClosedWindow { .. }) => return wrong("a join, OVER or array_agg, which need the whole window"),
+        _ => return wrong("a query without a window"),
+    };
+    let Some(what) = behind(output) else { return Ok((pane, output)) };
+    let message =
+        format!("a row that came out early may vanish again by a {what} behind its GROUP BY, and nothing would say so");
+    Err((message, "filter and join before GROUP BY, or write emit = 'final'"))
 }
 
 /// What stands between the groups and the output beside projections.

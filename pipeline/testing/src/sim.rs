@@ -199,8 +199,7 @@ impl World {
             let place = self.case.world.streams.iter().position(|known| known.name == stream.name).unwrap();
             let late_table = self.job.spec.late_sink(&stream.name, self.job.streams.len());
             let late = once("late", &tables::addresses(self, &late_table))?;
-            let rejects =
-                SinkRef { scheme: PARQUET.to_owned(), target: format!("{}/{}", stream.rejects, self.job.spec.name) };
+            let rejects = self.job.spec.rejects_sink(stream);
             let rejected = once("rejected", &tables::addresses(self, &rejects))?;
             let log = (0i32..).zip(&self.case.records[place]);
             let all = log.flat_map(|(partition, records)| records.iter().map(move |raw| (partition, raw)));

@@ -1,6 +1,6 @@
 //! The table sinks of a job: its results, the late rows and the rejects of its streams.
 
-use super::{DataDir, rejects_sink};
+use super::DataDir;
 use arrow::datatypes::SchemaRef;
 use citystream_connect::Sink;
 use citystream_connect::files::{Naming, ParquetConfig, ParquetSink};
@@ -107,7 +107,7 @@ impl DataDir {
     /// # Errors
     /// As [`DataDir::sink`].
     pub(crate) fn rejects(&self, spec: &JobSpec, stream: &Stream, naming: &Naming) -> Result<Box<dyn Sink>> {
-        self.sink(spec, &rejects_sink(spec, stream), &citystream_codec::rejects_schema(), PartitionBy::Day, naming)
+        self.sink(spec, &spec.rejects_sink(stream), &citystream_codec::rejects_schema(), PartitionBy::Day, naming)
     }
 
     /// Names of files that are visible once written.

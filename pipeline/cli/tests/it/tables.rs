@@ -50,8 +50,7 @@ fn read_delta(table: &Path) -> Vec<RecordBatch> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let display = table.to_str().unwrap().to_owned();
     let (store, prefix) = citystream_connect::files::open_store(&display).unwrap();
-    let place = Place { store, prefix, display, handle: runtime.handle().clone() };
-    citystream_lake::delta::read(place, u64::MAX).unwrap().map_or_else(Vec::new, |(_, rows)| rows)
+    citystream_lake::delta::read_rows(Place { store, prefix, display, handle: runtime.handle().clone() }).unwrap()
 }
 
 /// Has another reader count the rows of a Delta table: `deltalake` for Python says which files count, DuckDB reads them.

@@ -164,13 +164,7 @@ impl ParquetSink {
         if let Some(log) = &self.config.log {
             log.append(&self.staged).map_err(|error| error.with("sink", &self.config.name))?;
         }
-        let shown = std::mem::take(&mut self.staged).into_iter();
-        self.published.extend(shown.map(|file| Published {
-            sink: file.sink,
-            path: file.to,
-            rows: file.rows,
-            bytes: file.bytes,
-        }));
+        self.published.extend(std::mem::take(&mut self.staged).into_iter().map(Published::from));
         Ok(())
     }
 }

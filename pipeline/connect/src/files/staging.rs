@@ -25,13 +25,19 @@ const MOVES: usize = 8;
 
 /// Publishes the staged files of one table.
 #[derive(Debug)]
-pub(crate) struct Staging {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    display: String,
-    name: String,
-    identity: String,
-    handle: Handle,
+pub struct Staging {
+    /// Where the table lies.
+    pub store: Arc<dyn ObjectStore>,
+    /// Its folder there.
+    pub prefix: Path,
+    /// Its folder for people.
+    pub display: String,
+    /// Name of the sink.
+    pub name: String,
+    /// The job's, which names of files begin with.
+    pub identity: String,
+    /// Where the store's I/O runs.
+    pub handle: Handle,
 }
 
 /// Checks that what names are made of can be part of a name.
@@ -67,7 +73,7 @@ pub fn epoch_of(identity: &str, file: &Path) -> Option<u64> {
 }
 
 /// The epoch in the name of a staged file of the job `identity`.
-pub fn staged_epoch(identity: &str, file: &Path) -> Option<u64> {
+fn staged_epoch(identity: &str, file: &Path) -> Option<u64> {
     epoch_in(identity, file.filename()?)
 }
 
@@ -92,8 +98,7 @@ impl Staging {
             Err(object_store::Error::NotFound { .. }) => self.was_published(file, &to).await?,
             Err(error) => return Err(self.failure("publish", &file.to, error)),
         }
-        let StagedFile { sink, to: path, rows, bytes, .. } = file.clone();
-        Ok(Published { sink, path, rows, bytes })
+        Ok(file.clone().into())
     }
 
     /// Makes sure that a file that is not staged any more stands in the table.

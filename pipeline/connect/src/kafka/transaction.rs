@@ -240,11 +240,7 @@ impl Publisher for Transactions {
             Ok(())
         })?;
         files.iter().try_for_each(|file| self.outbox.remove(&file.from))?;
-        let published = |file: &StagedFile| {
-            let StagedFile { sink, to: path, rows, bytes, .. } = file.clone();
-            Published { sink, path, rows, bytes }
-        };
-        Ok(files.iter().map(published).collect())
+        Ok(files.iter().cloned().map(Published::from).collect())
     }
 
     fn newest(&self) -> Result<Option<u64>> {

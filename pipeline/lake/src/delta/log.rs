@@ -115,10 +115,7 @@ impl TableLog for Shared {
 impl DeltaLog {
     /// Adds files to the table in one commit, which makes it if it is not there.
     pub(super) async fn add(&self, mark: Option<&Mark>, files: &[StagedFile]) -> Result<()> {
-        if self.table.state().await?.is_none() {
-            self.table.create(&self.columns).await?;
-        }
-        self.table.commit(mark, |state| self.addition(state, files).map(Some)).await
+        self.table.commit(mark, Some(&self.columns), |state| self.addition(state, files).map(Some)).await
     }
 
     fn addition(&self, state: &DeltaTableState, files: &[StagedFile]) -> Result<Change> {

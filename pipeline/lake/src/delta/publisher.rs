@@ -32,6 +32,11 @@ impl DeltaPublisher {
         Self { log, identity: identity.to_owned(), app: app_id(identity) }
     }
 
+    /// What the table's log says once it has `epoch`.
+    pub(super) fn mark(&self, epoch: u64) -> Mark {
+        Mark { app: self.app.clone(), epoch }
+    }
+
     /// Makes sure that files stand where the log is to say that they are: what is decided may have waited for long.
     async fn check(&self, files: &[StagedFile]) -> Result<()> {
         let table = &self.log.table;
@@ -61,7 +66,7 @@ impl Publisher for DeltaPublisher {
     }
 
     fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>> {
-        let mark = Mark { app: self.app.clone(), epoch };
+        let mark = self.mark(epoch);
         let table = &self.log.table;
         table.run(async {
             if table.newest(&self.app).await?.is_some_and(|known| known >= epoch) {
@@ -71,8 +76,7 @@ impl Publisher for DeltaPublisher {
             self.log.add(Some(&mark), files).await
         })?;
         self.log.tend(files.len());
-        let shown = files.iter().cloned();
-        Ok(shown.map(|StagedFile { sink, to: path, rows, bytes, .. }| Published { sink, path, rows, bytes }).collect())
+        Ok(files.iter().cloned().map(Published::from).collect())
     }
 
     fn newest(&self) -> Result<Option<u64>> {
@@ -102,7 +106,7 @@ impl Publisher for DeltaPublisher {
         table.run(async {
             let Some(delta) = table.current().await? else { return Ok(()) };
             let Some(version) = last_before(table, &delta, &self.app, &epochs).await? else { return Ok(()) };
-            let mark = Mark { app: self.app.clone(), epoch: epochs.end.saturating_sub(1) };
+            let mark = self.mark(epochs.end.saturating_sub(1));
             let restore =
                 delta.restore().with_version_to_restore(version).with_commit_properties(properties(Some(&mark))?);
             let (_, restored) = restore.await.map_err(|error| table.failure("take rows back from", error))?;

@@ -49,6 +49,14 @@ pub fn read(place: Place, most: u64) -> Result<Option<(SchemaRef, Vec<RecordBatc
     })
 }
 
+/// All rows of the table at `place`, however many; none where there is no table.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_rows(place: Place) -> Result<Vec<RecordBatch>> {
+    Ok(read(place, u64::MAX)?.map(|(_, rows)| rows).unwrap_or_default())
+}
+
 /// The same rows in the types that our own readers give: no views, no dictionaries.
 fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));

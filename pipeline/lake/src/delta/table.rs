@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 /// How often a commit is tried again because another writer was quicker.
-pub(super) const TRIES: usize = 20;
+const TRIES: usize = 20;
 
 /// Where a table lies.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub fn clear(place: Place, job: Option<&str>) -> Result<()> {
         if table.state().await?.is_none() {
             return table.remove_strays(job).await;
         }
-        table.commit(mark.as_ref(), |state| Ok(Some(removal(state)))).await
+        table.commit(mark.as_ref(), None, |state| Ok(Some(removal(state)))).await
     })
 }
 
@@ -152,8 +152,12 @@ impl Table {
 
     /// The state of the table as it is now.
     pub(super) async fn state(&self) -> Result<Option<DeltaTableState>> {
-        let Some(table) = self.current().await? else { return Ok(None) };
-        table.snapshot().cloned().map(Some).map_err(|error| self.failure("read", error))
+        let Some(delta) = self.current().await? else { return Ok(None) };
+        self.state_of(&delta).cloned().map(Some)
+    }
+
+    fn state_of<'a>(&self, delta: &'a DeltaTable) -> Result<&'a DeltaTableState> {
+        delta.snapshot().map_err(|error| self.failure("read", error))
     }
 
     /// The table as it was seen last, without a request; `None` while somebody looks.
@@ -171,7 +175,7 @@ impl Table {
     }
 
     /// Makes an empty table, unless there is one.
-    pub(super) async fn create(&self, columns: &Columns) -> Result<()> {
+    async fn create(&self, columns: &Columns) -> Result<()> {
         let create = DeltaTable::new(Arc::clone(&self.log))
             .create()
             .with_save_mode(SaveMode::Ignore)
@@ -198,40 +202,64 @@ impl Table {
         Ok(found.and_then(|epoch| u64::try_from(epoch).ok()))
     }
 
-    /// Commits what `change` makes of the table as it is, again where another writer was quicker; nothing where it makes
-    /// nothing, or where the table's log has `mark` already.
-    pub(super) async fn commit(
+    /// Does `attempt` on the table as it is, again where another writer was quicker (false); nothing where the table's log has
+    /// `mark` already. A table that is not there is made with `columns`.
+    pub(super) async fn until_done(
         &self,
         mark: Option<&Mark>,
-        change: impl Fn(&DeltaTableState) -> Result<Option<Change>>,
+        columns: Option<&Columns>,
+        attempt: impl AsyncFn(DeltaTable) -> Result<bool>,
     ) -> Result<()> {
         for _ in 0..TRIES {
-            let Some(state) = self.state().await? else { return Err(self.vanished()) };
+            let delta = match (self.current().await?, columns) {
+                (Some(delta), _) => delta,
+                (None, Some(columns)) => {
+                    self.create(columns).await?;
+                    continue;
+                }
+                (None, None) => {
+                    return Err(Error::unavailable(format!("Delta table {} has vanished", self.place.display)));
+                }
+            };
             if let Some(Mark { app, epoch }) = mark
-                && self.mark_in(&state, app).await?.is_some_and(|known| known >= *epoch)
+                && self.mark_in(self.state_of(&delta)?, app).await?.is_some_and(|known| known >= *epoch)
             {
                 return Ok(());
             }
-            let Some(Change { actions, operation }) = change(&state)? else { return Ok(()) };
-            let commit = CommitBuilder::from(properties(mark)?).with_actions(actions);
-            match commit.build(Some(&state), Arc::clone(&self.log), operation).await {
-                Ok(_) => return Ok(()),
-                Err(error) if is_conflict(&error) => {
-                    tracing::debug!(table = self.place.display, %error, "another writer was quicker");
-                }
-                Err(error) => return Err(self.failure("write", error)),
+            if attempt(delta).await? {
+                return Ok(());
             }
         }
-        Err(self.too_slow())
-    }
-
-    pub(super) fn too_slow(&self) -> Error {
         let folder = &self.place.display;
-        Error::unavailable(format!("Delta table {folder}: other writers were quicker {TRIES} times in a row"))
+        Err(Error::unavailable(format!("Delta table {folder}: other writers were quicker {TRIES} times in a row")))
     }
 
-    pub(super) fn vanished(&self) -> Error {
-        Error::unavailable(format!("Delta table {} has vanished", self.place.display))
+    /// True when a commit is done, false when another writer was quicker.
+    pub(super) fn is_done<T>(&self, what: &str, commit: DeltaResult<T>) -> Result<bool> {
+        match commit {
+            Ok(_) => Ok(true),
+            Err(error) if is_conflict(&error) => {
+                tracing::debug!(table = self.place.display, %error, "another writer was quicker");
+                Ok(false)
+            }
+            Err(error) => Err(self.failure(what, error)),
+        }
+    }
+
+    /// Commits what `change` makes of the table, as [`Self::until_done`]; nothing where it makes nothing.
+    pub(super) async fn commit(
+        &self,
+        mark: Option<&Mark>,
+        columns: Option<&Columns>,
+        change: impl Fn(&DeltaTableState) -> Result<Option<Change>>,
+    ) -> Result<()> {
+        let attempt = async |delta: DeltaTable| {
+            let state = self.state_of(&delta)?;
+            let Some(Change { actions, operation }) = change(state)? else { return Ok(true) };
+            let commit = CommitBuilder::from(properties(mark)?).with_actions(actions);
+            self.is_done("write", commit.build(Some(state), Arc::clone(&self.log), operation).await)
+        };
+        self.until_done(mark, columns, attempt).await
     }
 
     /// All visible files below the table's folder, whatever the log says.

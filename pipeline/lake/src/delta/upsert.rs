@@ -8,16 +8,15 @@
 //! With checkpoints an epoch's rows wait in a file that is not the table's; one MERGE, which carries the epoch's number,
 //! brings them in. Without, a MERGE is done when `freshness` or memory demands. Bounds of the keys let it skip files.
 
-use super::failure::is_conflict;
 use super::log::DeltaLog;
 use super::publisher::DeltaPublisher;
-use super::table::{Change, Mark, TRIES, Table, app_id, properties};
+use super::table::{Change, Mark, Place, Table, properties};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
-use citystream_connect::files::{Naming, put_file, staged_epoch, staged_name};
+use citystream_connect::files::{Naming, Staging, put_file, staged_name};
 use citystream_connect::{Published, Publisher, Sink, SinkRows};
 use citystream_model::time::{self, Micros};
 use citystream_model::{Error, Result, StagedFile};
@@ -29,13 +28,12 @@ use datafusion::prelude::SessionContext;
 use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{Action, Metadata};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaResult, DeltaTable};
-use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
@@ -70,10 +68,11 @@ pub struct UpsertSink {
 #[derive(Debug)]
 struct UpsertPublisher {
     log: Arc<DeltaLog>,
-    identity: String,
     key: Vec<usize>,
     /// What is done the same way for tables that rows are added to.
     common: DeltaPublisher,
+    /// The files that wait.
+    staging: Staging,
 }
 
 // === impl UpsertSink ===
@@ -183,8 +182,10 @@ impl Sink for UpsertSink {
     fn publisher(&self) -> Option<Arc<dyn Publisher>> {
         let Naming::Epochs { identity, .. } = &self.naming else { return None };
         let (log, common) = (Arc::clone(&self.log), DeltaPublisher::new(Arc::clone(&self.log), identity));
-        let key = self.key.clone();
-        Some(Arc::new(UpsertPublisher { log, identity: identity.clone(), common, key }))
+        let (name, identity, Place { store, prefix, display, handle }) =
+            (log.name.clone(), identity.clone(), log.table.place.clone());
+        let staging = Staging { store, prefix, display, name, identity, handle };
+        Some(Arc::new(UpsertPublisher { log, key: self.key.clone(), common, staging }))
     }
 }
 
@@ -207,7 +208,7 @@ impl Publisher for UpsertPublisher {
     }
 
     fn publish(&self, epoch: u64, files: &[StagedFile]) -> Result<Vec<Published>> {
-        let (table, mark) = (&self.log.table, Mark { app: app_id(&self.identity), epoch });
+        let (table, mark) = (&self.log.table, self.common.mark(epoch));
         self.log.run_apart(async {
             if table.newest(&mark.app).await?.is_none_or(|known| known < epoch) {
                 match self.rows(files).await {
@@ -221,8 +222,7 @@ impl Publisher for UpsertPublisher {
             table.remove(paths).await
         })?;
         self.log.tend(1);
-        let shown = files.iter().cloned();
-        Ok(shown.map(|StagedFile { sink, to: path, rows, bytes, .. }| Published { sink, path, rows, bytes }).collect())
+        Ok(files.iter().cloned().map(Published::from).collect())
     }
 
     fn newest(&self) -> Result<Option<u64>> {
@@ -230,15 +230,7 @@ impl Publisher for UpsertPublisher {
     }
 
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
-        let table = &self.log.table;
-        table.run(async {
-            let kept = keep.iter().map(|file| table.path(&file.from)).collect::<Result<BTreeSet<Path>>>()?;
-            let staged = table.place.store.list(Some(&table.path("_staging")?)).map_ok(|file| file.location);
-            let staged: Vec<Path> = staged.try_collect().await.map_err(|error| table.failure("list", error.into()))?;
-            let is_over =
-                |file: &Path| staged_epoch(&self.identity, file).is_some_and(|of| of <= epoch) && !kept.contains(file);
-            table.remove(staged.into_iter().filter(is_over)).await
-        })
+        self.staging.discard(epoch, keep)
     }
 
     fn take_back(&self, epochs: Range<u64>) -> Result<()> {
@@ -252,26 +244,11 @@ impl DeltaLog {
     /// Brings `rows`, one of each key, into the table in one commit.
     async fn upsert(&self, mark: Option<&Mark>, rows: RecordBatch, key: &[usize]) -> Result<()> {
         let table = &self.table;
-        if table.state().await?.is_none() {
-            table.create(&self.columns).await?;
-        }
-        table.commit(None, |state| Ok(self.columns.fit(state, &table.place.display)?.map(new_metadata))).await?;
-        for _ in 0..TRIES {
-            let Some(delta) = table.current().await? else { return Err(table.vanished()) };
-            if let Some(mark) = mark
-                && table.newest(&mark.app).await?.is_some_and(|known| known >= mark.epoch)
-            {
-                return Ok(());
-            }
-            match merge(delta, rows.clone(), key, properties(mark)?).await {
-                Ok(()) => return Ok(()),
-                Err(error) if is_conflict(&error) => {
-                    tracing::debug!(table = table.place.display, %error, "another writer was quicker");
-                }
-                Err(error) => return Err(table.failure("merge into", error)),
-            }
-        }
-        Err(table.too_slow())
+        let fit = |state: &DeltaTableState| Ok(self.columns.fit(state, &table.place.display)?.map(new_metadata));
+        table.commit(None, Some(&self.columns), fit).await?;
+        let attempt =
+            async |delta| table.is_done("merge into", merge(delta, rows.clone(), key, properties(mark)?).await);
+        table.until_done(mark, None, attempt).await
     }
 }
 

@@ -20,9 +20,7 @@ pub(crate) fn place(world: &World, store: Arc<dyn ObjectStore>, table: &str) -> 
 /// All rows of a table.
 pub(crate) fn rows(world: &World, SinkRef { scheme, target }: &SinkRef) -> Vec<RecordBatch> {
     if scheme == DELTA {
-        return delta::read(place(world, world.store(), target), u64::MAX)
-            .unwrap()
-            .map_or_else(Vec::new, |(_, rows)| rows);
+        return delta::read_rows(place(world, world.store(), target)).unwrap();
     }
     let prefix = table_path(&Path::from("data"), target);
     let files = list(world, &prefix).into_iter().filter(|file| is_visible(&prefix, file));

@@ -55,7 +55,7 @@ pub(crate) fn differing(
 /// All rows of a table.
 fn read(context: &Context, data: &DataDir, sink: &SinkRef) -> Result<Vec<RecordBatch>> {
     if sink.scheme == DELTA {
-        return Ok(delta::read(data.place(&sink.target)?, u64::MAX)?.map_or_else(Vec::new, |(_, rows)| rows));
+        return delta::read_rows(data.place(&sink.target)?);
     }
     context.handle().block_on(read_files(data, &sink.target))
 }
