@@ -10,9 +10,9 @@
 //!
 //! Neither other partitions nor the cuts of batches nor the clock have a say, so the same log gives the same late rows.
 
-use citystream_model::position::Partition;
+use citystream_model::position::{Offset, Partition};
 use citystream_model::time::{Micros, Watermark, micros};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Event-time progress of one stream as one job sees it.
@@ -33,6 +33,8 @@ pub struct Lane {
     silent_since: Option<Micros>,
     /// Time of the newest row, and how far it lay behind its Kafka record time; heartbeats are no rows.
     newest_row: Option<(Micros, Micros)>,
+    /// Heartbeats of an earlier process, to come again: each behind all records below its offset.
+    recorded: VecDeque<(Offset, Micros)>,
 }
 
 /// What the gate of a partition knows of the rows before.
@@ -94,6 +96,17 @@ impl Gate {
             let raised = watermark.0.saturating_add(self.allowance);
             lane.newest = Some(lane.newest.map_or(raised, |newest| newest.max(raised)));
         }
+    }
+
+    /// Has a heartbeat of an earlier process come again behind all records of `partition` below `offset`; they are told in
+    /// the order in which they came.
+    pub fn record(&mut self, partition: Partition, offset: Offset, newest: Micros) {
+        self.lane(partition).recorded.push_back((offset, newest));
+    }
+
+    /// As [`Lane::catch_up`], for `partition`.
+    pub fn catch_up(&mut self, partition: Partition, offset: Offset) {
+        self.lane(partition).catch_up(offset);
     }
 
     /// The gates of all partitions.
@@ -185,7 +198,14 @@ impl Gate {
 
 impl Lane {
     fn new(allowance: Micros) -> Self {
-        Self { allowance, newest: None, silent_since: None, newest_row: None }
+        Self { allowance, newest: None, silent_since: None, newest_row: None, recorded: VecDeque::new() }
+    }
+
+    /// Takes in the recorded heartbeats that came before the record at `offset`, which is the next one to be judged.
+    pub fn catch_up(&mut self, offset: Offset) {
+        while let Some((_, newest)) = self.recorded.pop_front_if(|(at, _)| *at <= offset) {
+            self.newest = Some(self.newest.map_or(newest, |known| known.max(newest)));
+        }
     }
 
     /// Judges rows of the partition in offset order. `record_time` is the Kafka time of the newest of them.

@@ -7,23 +7,28 @@
 //!   round, round, ...                <-- what was published, or why not
 //! ```
 //!
-//! One epoch is under way at a time; the loop goes on meanwhile, since runs and staged files do not change any more. Start
-//! with [`Epoch`]; [`committer`] brings one to its end, [`recover`] finds the newest at the start.
+//! One epoch is under way at a time; the loop goes on meanwhile, since runs and staged files do not change any more. An epoch
+//! between two seals is light: it has the positions, and what a start needs to read the rows since the seal again
+//! ([`crate::replay`]), so that results may come out ten times a second while the state is put away every ten. Start with
+//! [`Epoch`]; [`committer`] brings one to its end, [`recover`] finds the newest at the start, [`since`] counts rows and
+//! heartbeats.
 //!
 //! Invariants: I3, I4: an epoch is decided by one PUT, and nothing of it is visible before; nothing is given up after.
 
 pub mod committer;
 pub mod recover;
+mod since;
 mod worker;
 
 use crate::checkpoint::committer::Committer;
+use crate::checkpoint::since::Since;
 use bytes::Bytes;
 use citystream_connect::Published;
 use citystream_model::time::{Micros, has_passed};
 use citystream_model::{Error, Result, StagedFile};
 use citystream_operators::dataflow::Dataflow;
 use citystream_state::Manifest;
-use citystream_state::manifest::{Duties, StreamProgress};
+use citystream_state::manifest::{Duties, ReplayedBeat, StreamProgress};
 use citystream_state::run::Owner;
 use citystream_state::segment::{RunRef, SegmentWriter};
 use citystream_state::store::segment_name;
@@ -40,8 +45,21 @@ pub struct Epoch {
     pub manifest: Manifest,
     /// Runs that no earlier epoch has, and the name of their object.
     pub segment: Option<(String, Bytes)>,
-    /// When it was sealed, for how long it took.
-    pub sealed_at: Micros,
+    /// When it began, for how long it took.
+    pub begun_at: Micros,
+}
+
+/// Where a job stands between two rounds: all rows before have gone through the operators.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// The job's watermark.
+    pub watermark: Option<Micros>,
+    /// How far its streams were read, in the order of its inputs.
+    pub streams: Vec<StreamProgress>,
+    /// Files that its sinks have staged.
+    pub staged: Vec<StagedFile>,
+    /// True for a job whose results follow from rows and watermarks alone, so that a light epoch is enough.
+    pub may_be_light: bool,
 }
 
 /// What an epoch came to.
@@ -49,10 +67,10 @@ pub struct Epoch {
 pub struct Committed {
     /// The epoch.
     pub epoch: u64,
-    /// When it was sealed.
-    pub sealed_at: Micros,
-    /// Bytes of its segment.
-    pub bytes: u64,
+    /// When it began.
+    pub begun_at: Micros,
+    /// Bytes of its segment; `None` for a light epoch, or where nothing has changed.
+    pub bytes: Option<u64>,
     /// What it published.
     pub published: Vec<Published>,
 }
@@ -60,7 +78,7 @@ pub struct Committed {
 /// The checkpoints of a running job.
 pub struct Checkpoints {
     // PROPERTIES
-    /// Longest time between two.
+    /// Longest time between two seals.
     interval: Micros,
     // STATES
     /// The newest epoch that was handed over, decided or not.
@@ -69,9 +87,13 @@ pub struct Checkpoints {
     runs: BTreeMap<Owner, Vec<RunRef>>,
     /// How the operators were laid out when they were sealed last.
     layout: Option<String>,
-    /// When the newest was sealed.
+    /// What came since the operators were sealed last; `None` where the next epoch has to seal them.
+    since: Option<Since>,
+    /// When the newest epoch began.
+    begun_at: Micros,
+    /// When the operators were sealed last.
     sealed_at: Micros,
-    /// When the newest that was decided was sealed.
+    /// When the newest that was decided began.
     decided_at: Micros,
     /// Bytes of the segment under way.
     bytes: usize,
@@ -99,8 +121,9 @@ impl Checkpoints {
     }
 
     fn over(newest: Manifest, worker: Worker, interval: Micros, now: Micros) -> Self {
-        let runs = BTreeMap::new();
-        Self { interval, newest, runs, layout: None, sealed_at: now, decided_at: now, bytes: 0, told_at: now, worker }
+        let (runs, layout, since) = (BTreeMap::new(), None, None);
+        let (begun_at, sealed_at, decided_at, told_at) = (now, now, now, now);
+        Self { interval, newest, runs, layout, since, begun_at, sealed_at, decided_at, bytes: 0, told_at, worker }
     }
 
     /// True when the next is due by the clock, and none is under way.
@@ -120,10 +143,10 @@ impl Checkpoints {
 
     /// The epoch under way and its seconds so far, now and then when it takes long.
     pub fn delayed(&mut self, now: Micros) -> Option<(u64, f64)> {
-        let is_late = !self.is_idle() && has_passed(self.sealed_at.max(self.told_at), LONG, now);
+        let is_late = !self.is_idle() && has_passed(self.begun_at.max(self.told_at), LONG, now);
         is_late.then(|| {
             self.told_at = now;
-            (self.newest.epoch, now.saturating_sub(self.sealed_at) as f64 / 1e6)
+            (self.newest.epoch, now.saturating_sub(self.begun_at) as f64 / 1e6)
         })
     }
 
@@ -132,36 +155,55 @@ impl Checkpoints {
         now.saturating_sub(self.decided_at) as f64 / 1e6
     }
 
-    /// Seals the operators and hands the epoch over. Nothing may be on its way between shards.
+    /// Counts rows that were admitted.
+    pub fn note_admitted(&mut self, stream: usize, rows: u64) {
+        self.since.iter_mut().for_each(|since| since.admit(stream, rows));
+    }
+
+    /// Keeps a heartbeat, to come again in a replay.
+    pub fn note_beat(&mut self, beat: ReplayedBeat) {
+        self.since.iter_mut().for_each(|since| since.beat(beat));
+    }
+
+    /// Has the next epoch seal the operators: something came that a replay could not repeat.
+    pub fn seal_next(&mut self) {
+        self.since = None;
+    }
+
+    /// Hands the next epoch over; seals the operators, unless it may be light. Nothing may be on its way between shards.
     ///
     /// # Errors
     /// As [`Dataflow::seal`]; the committer has stopped.
-    pub fn begin(
-        &mut self,
-        dataflow: &mut Dataflow,
-        watermark: Option<Micros>,
-        streams: Vec<StreamProgress>,
-        staged: Vec<StagedFile>,
-        now: Micros,
-    ) -> Result<()> {
+    pub fn begin(&mut self, dataflow: &mut Dataflow, cut: Cut, now: Micros) -> Result<()> {
         let epoch = self.newest.epoch + 1;
-        let (layout, name) = (dataflow.layout(), segment_name(epoch, &self.newest.writer));
-        let segment = self.seal(dataflow, &layout, SegmentWriter::new(name.clone()))?;
+        let layout = dataflow.layout();
+        let may_be_light = cut.may_be_light && self.newest.tables.is_empty() && self.layout.as_ref() == Some(&layout);
+        let is_due = has_passed(self.sealed_at, self.interval, now);
+        let since = self.since.take().filter(|since| may_be_light && !is_due && since.can_grow(epoch, &cut.streams));
+        let mut segment = None;
+        let replay = since.as_ref().map(|since| since.replay(now));
+        if since.is_none() {
+            let name = segment_name(epoch, &self.newest.writer);
+            let bytes = self.seal(dataflow, &layout, SegmentWriter::new(name.clone()))?;
+            (segment, self.sealed_at) = (bytes.map(|bytes| (name, bytes)), now);
+        }
+        self.since = Some(since.unwrap_or_else(|| Since::seal(epoch, cut.watermark, cut.streams.clone())));
         let manifest = Manifest {
             epoch,
             layout: layout.clone(),
-            watermark,
-            streams,
+            watermark: cut.watermark,
+            streams: cut.streams,
             runs: self.runs.values().flatten().cloned().collect(),
+            replay,
             staged_in: epoch,
-            staged,
+            staged: cut.staged,
             first: Duties::default(),
             ..self.newest.clone()
         };
-        (self.layout, self.sealed_at) = (Some(layout), now);
-        self.bytes = segment.as_ref().map_or(0, Bytes::len);
+        (self.layout, self.begun_at) = (Some(layout), now);
+        self.bytes = segment.as_ref().map_or(0, |(_, bytes)| bytes.len());
         self.newest = manifest.clone();
-        self.worker.submit(Epoch { manifest, segment: segment.map(|bytes| (name, bytes)), sealed_at: now })
+        self.worker.submit(Epoch { manifest, segment, begun_at: now })
     }
 
     /// Takes what came since the last call into a segment, and notes which runs the state needs now.
@@ -205,7 +247,7 @@ impl Checkpoints {
 
     fn note(&mut self, done: &Option<Committed>) {
         if let Some(done) = done {
-            (self.decided_at, self.bytes) = (done.sealed_at, 0);
+            (self.decided_at, self.bytes) = (done.begun_at, 0);
         }
     }
 }

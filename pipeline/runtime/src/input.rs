@@ -1,5 +1,9 @@
-//! One stream as one job reads it: records to admitted rows, late rows and rejects.
+//! One stream as one job reads it: records to admitted rows, late rows and rejects. [`again`] reads rows of an earlier
+//! process once more.
 
+pub mod again;
+
+use crate::input::again::Again;
 use crate::key_claim::KeyClaim;
 use arrow::array::{Array, AsArray, BooleanArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
@@ -48,6 +52,10 @@ pub struct Input {
     taken: (usize, u64),
     /// What the declared key claims, where an exchange was left out for it.
     pub claim: Option<KeyClaim>,
+    /// Set while rows of an earlier process are read again.
+    again: Option<Again>,
+    /// What came behind them meanwhile.
+    held: Vec<SourceEvent>,
 }
 
 /// Reads records of a stream's partitions: what all of them share.
@@ -101,6 +109,8 @@ impl Input {
             recovered_at: Micros::MIN,
             taken: (0, 0),
             claim: None,
+            again: None,
+            held: Vec::new(),
             most_records: MAX_RECORDS,
             stream,
             source,
@@ -119,6 +129,12 @@ impl Input {
     /// # Errors
     /// As [`Source::poll`].
     pub fn poll(&mut self, wait: Duration) -> Result<Vec<SourceEvent>> {
+        if self.again.is_some() {
+            return self.poll_again(wait);
+        }
+        if !self.held.is_empty() {
+            return Ok(std::mem::take(&mut self.held));
+        }
         self.source.poll(self.most_records, wait)
     }
 
@@ -145,16 +161,27 @@ impl Input {
         self.taken = (self.taken.0 + records.len(), self.taken.1 + records.byte_len() as u64);
     }
 
-    /// How far it was read: all of it has been given to the operators, or kept as late or rejected.
-    pub fn progress(&self) -> StreamProgress {
-        let (positions, starts) = (self.source.positions(), self.source.start_offsets());
-        let offset = |partition: Partition| {
+    /// The next offset of each partition: all below it has been given to the operators, or kept as late or rejected; what is
+    /// held has not.
+    pub fn offsets(&self) -> impl Fn(Partition) -> Offset {
+        let (mut positions, starts) = (self.source.positions(), self.source.start_offsets());
+        for event in self.held.iter().rev() {
+            if let SourceEvent::Records { partition, records } = event {
+                positions.extend(records.first().map(|first| (*partition, first.offset)));
+            }
+        }
+        move |partition| {
             let start = starts.get(&partition).copied().unwrap_or(0);
             let next = positions.get(&partition).copied().unwrap_or(start);
             // What lies behind the end of this run was taken off.
             let end = self.until.as_ref().map_or(next, |until| until.get(&partition).copied().unwrap_or(start));
             next.min(end).max(start)
-        };
+        }
+    }
+
+    /// How far it was read.
+    pub fn progress(&self) -> StreamProgress {
+        let offset = self.offsets();
         let partitions = self.gate.progress().map(|(partition, Progress { newest, newest_row })| {
             (partition, PartitionProgress { offset: offset(partition), newest, newest_row })
         });
@@ -295,7 +322,8 @@ impl Input {
 fn newest_record_time(batch: &RecordBatch, times: &[Micros]) -> Micros {
     let record_times =
         batch.column_by_name(TIMESTAMP).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let newest = times.iter().enumerate().max_by_key(|(_, at)| **at).map_or(0, |(row, _)| row);
+    // The first of equal ones, so that the cuts of batches have no say.
+    let newest = times.iter().enumerate().rev().max_by_key(|(_, at)| **at).map_or(0, |(row, _)| row);
     record_times.map_or(0, |record_times| record_times.value(newest))
 }
 

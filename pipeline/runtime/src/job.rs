@@ -4,6 +4,7 @@ use crate::checkpoint::Checkpoints;
 use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::output::Output;
+use crate::replay::Replaying;
 use crate::status::{State, StatusBoard};
 use crate::stop::Stop;
 use crate::threads::Threads;
@@ -13,9 +14,10 @@ use citystream_model::Result;
 use citystream_model::job::{Emit, JobSpec};
 use citystream_model::position::Partition;
 use citystream_model::time::{Clock, Micros, Watermark, has_passed, micros};
-use citystream_operators::admit::Gate;
+use citystream_operators::admit::{Gate, Heartbeat};
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::memory::Memory;
+use citystream_state::manifest::ReplayedBeat;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,6 +80,8 @@ pub struct Job {
     pub fired_at: Micros,
     /// When lag and buffers were last looked at.
     pub reported_at: Micros,
+    /// What it reads again before it goes on: nothing is written meanwhile.
+    pub replay: Option<Replaying>,
     /// Its checkpoints, if it makes any.
     pub checkpoints: Option<Checkpoints>,
     // METRICS
@@ -111,7 +115,7 @@ impl Job {
     }
 
     fn is_finished(&self) -> bool {
-        self.inputs.iter().all(Input::is_finished)
+        self.replay.is_none() && self.inputs.iter().all(Input::is_finished)
     }
 
     /// One turn of the loop; true when there were records. `busy` says so of the turn before.
@@ -138,6 +142,8 @@ impl Job {
             self.close_windows()?;
         }
         self.publish(true, self.clock.now())?;
+        // A start after an orderly end has nothing to read again.
+        self.checkpoints.iter_mut().for_each(Checkpoints::seal_next);
         self.commit_all()?;
         self.report(self.clock.now())
     }
@@ -168,7 +174,13 @@ impl Job {
         }
         let had_records = !polled.is_empty();
         self.read(polled)?;
-        self.heartbeats();
+        match self.replay {
+            None => self.heartbeats(),
+            Some(replay) if self.inputs.iter().all(Input::has_been_read_again) => {
+                return self.end_replay(replay).map(|()| true);
+            }
+            Some(_) => {}
+        }
         self.advance(self.watermark())?;
         self.fire_early()?;
         if had_records {
@@ -178,10 +190,36 @@ impl Job {
         Ok(had_records)
     }
 
+    /// The rows that were to be read again are all there: the last of their results are out, and the job goes on.
+    fn end_replay(&mut self, replay: Replaying) -> Result<()> {
+        self.inputs.iter_mut().for_each(Input::catch_up);
+        self.advance(self.watermark())?;
+        let rows = replay.end(&mut self.inputs, self.dataflow.watermark())?;
+        self.replay = None;
+        self.paused.clear();
+        self.metrics.replayed_rows.with_label_values(&[&self.spec.name]).inc_by(rows);
+        let seconds = replay.started.elapsed().as_secs_f64();
+        tracing::info!(
+            job = self.spec.name,
+            epoch = replay.epoch,
+            rows,
+            seconds,
+            "rows since the checkpoint read again"
+        );
+        Ok(())
+    }
+
     fn heartbeats(&mut self) {
         let now = self.clock.now();
-        for input in &mut self.inputs {
-            for beat in input.heartbeats(now) {
+        for (stream, input) in self.inputs.iter_mut().enumerate() {
+            let beats = input.heartbeats(now);
+            if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !beats.is_empty()) {
+                let offset = input.offsets();
+                for Heartbeat { partition, newest } in beats.iter().copied() {
+                    checkpoints.note_beat(ReplayedBeat { stream, partition, offset: offset(partition), newest });
+                }
+            }
+            for beat in beats {
                 tracing::debug!(
                     job = self.spec.name,
                     stream = input.stream.name,
@@ -303,7 +341,8 @@ impl Job {
     }
 
     fn emit(&mut self, results: &[RecordBatch], now: Micros) -> Result<()> {
-        if results.is_empty() {
+        // What a replay brings out is out.
+        if results.is_empty() || self.replay.is_some() {
             return Ok(());
         }
         let started = Instant::now();

@@ -19,6 +19,7 @@ pub mod job;
 pub mod key_claim;
 pub mod metrics;
 pub mod output;
+pub mod replay;
 pub mod start;
 pub mod status;
 pub mod stop;

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub state_bytes: IntGaugeVec,
     /// Seconds from the seal of an epoch until what it staged is visible, by job.
     pub checkpoint_seconds: HistogramVec,
+    /// Seconds per epoch, light ones too, by job.
+    pub commit_seconds: HistogramVec,
+    /// Rows that were read again at the start, by job.
+    pub replayed_rows: IntCounterVec,
     /// Bytes of the newest checkpoint that no earlier one has, by job.
     pub checkpoint_bytes: IntGaugeVec,
     /// Seconds since the newest checkpoint, by job.
@@ -130,7 +134,17 @@ impl Metrics {
             )?,
             checkpoint_seconds: seconds(
                 "citystream_checkpoint_seconds",
-                "Time from the seal of an epoch until what it staged is visible.",
+                "Time from the seal of the operators until the checkpoint is decided and what it staged is visible.",
+                &["job"],
+            )?,
+            commit_seconds: seconds(
+                "citystream_commit_seconds",
+                "Time from the beginning of an epoch, with a seal or without, until what it staged is visible.",
+                &["job"],
+            )?,
+            replayed_rows: counter(
+                "citystream_replayed_rows_total",
+                "Rows since the newest checkpoint whose results were out already, read again in silence at the start.",
                 &["job"],
             )?,
             checkpoint_bytes: gauge(
@@ -164,7 +178,7 @@ impl Metrics {
 
     /// Creates the series of a job over `streams`.
     pub fn start_job(&self, job: &str, streams: &[&str]) {
-        for family in [&self.expression_errors, &self.sink_rows, &self.sink_bytes] {
+        for family in [&self.expression_errors, &self.sink_rows, &self.sink_bytes, &self.replayed_rows] {
             family.with_label_values(&[job]);
         }
         for family in [&self.open_windows, &self.state_bytes, &self.checkpoint_bytes] {
@@ -173,7 +187,7 @@ impl Metrics {
         for family in [&self.checkpoint_age, &self.recovery_seconds] {
             family.with_label_values(&[job]);
         }
-        for family in [&self.window_close_seconds, &self.checkpoint_seconds] {
+        for family in [&self.window_close_seconds, &self.checkpoint_seconds, &self.commit_seconds] {
             family.with_label_values(&[job]);
         }
         for stage in STAGES {

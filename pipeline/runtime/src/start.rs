@@ -9,9 +9,10 @@ use crate::checkpoint::Checkpoints;
 use crate::checkpoint::recover::{Base, JobFolder};
 use crate::input::Input;
 use crate::key_claim::KeyClaim;
+use crate::replay::Replaying;
 use crate::start::patience::Patience;
 use citystream_connect::{Publisher, Sink};
-use citystream_model::time::{Micros, Watermark};
+use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::plan::StreamPlan;
@@ -38,6 +39,8 @@ pub struct Ready {
     pub connected: Connected,
     /// Operators.
     pub dataflow: Dataflow,
+    /// What it reads again before it goes on.
+    pub replay: Option<Replaying>,
     /// Checkpoints, if it makes any.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -79,7 +82,7 @@ pub struct Checkpointing<'a> {
 pub fn begin(mut connected: Connected, plan: StreamPlan, parallelism: usize) -> Result<Ready> {
     let dataflow = Dataflow::build(plan, connected.inputs.len(), connected.shards(parallelism))?;
     connected.feed(&dataflow, None);
-    Ok(Ready { connected, dataflow, checkpoints: None })
+    Ok(Ready { connected, dataflow, replay: None, checkpoints: None })
 }
 
 /// Builds a job that goes on from its newest checkpoint, or begins to make some. `clear`: a new one empties its tables.
@@ -107,12 +110,13 @@ pub fn resume(
             continue;
         }
         let dataflow = restore(&mut connected, &mut base, plan.clone(), parallelism)?;
+        let replay = Replaying::of(&base, &mut connected.inputs)?;
         if !patience.open(|_| how.folder.take_over(&base.claim))? {
             tracing::info!(job = base.claim.job, "an older instance still runs, trying again");
             continue;
         }
         let checkpoints = settle(how, connect, base, connected.publishers())?;
-        return Ok(Ready { connected, dataflow, checkpoints: Some(checkpoints) });
+        return Ok(Ready { connected, dataflow, replay, checkpoints: Some(checkpoints) });
     }
     let message =
         format!("job '{}': an older instance makes checkpoints faster than this one can start", how.folder.job);
@@ -125,11 +129,11 @@ fn newest(publishers: &[Arc<dyn Publisher>], patience: &Patience<'_>) -> Result<
     Ok(epochs.collect::<Result<Vec<_>>>()?.into_iter().flatten().max().unwrap_or(0))
 }
 
-/// The operators and the inputs' gates as `base` has them. What a new job starts with is noted in its claim.
+/// The operators and the inputs' gates as they were when the state of `base` was sealed. What a new job starts with is noted in its claim.
 fn restore(connected: &mut Connected, base: &mut Base, plan: StreamPlan, parallelism: usize) -> Result<Dataflow> {
     let (streams, shards) = (connected.inputs.len(), connected.shards(parallelism));
     let runs = std::mem::take(&mut base.runs);
-    let watermark = base.claim.watermark.map_or(Watermark::NONE, Watermark);
+    let watermark = base.sealed_watermark();
     let dataflow = if runs.is_empty() {
         Dataflow::resume_empty(plan, streams, shards, watermark)?
     } else {
@@ -138,7 +142,7 @@ fn restore(connected: &mut Connected, base: &mut Base, plan: StreamPlan, paralle
     };
     for input in &mut connected.inputs {
         if let Some(known) = base.progress(&input.stream.name) {
-            input.restore(known, watermark);
+            input.restore(known, base.watermark());
         }
     }
     connected.feed(&dataflow, Some(base));

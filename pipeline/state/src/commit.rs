@@ -13,7 +13,7 @@
 //! - A manifest's files are moved after it was created, and before the next one is. Whoever finds it moves them again:
 //!   that changes nothing the second time.
 
-use crate::manifest::{Duties, Manifest};
+use crate::manifest::{Duties, Manifest, Replay};
 use std::collections::BTreeSet;
 
 /// What creating a manifest came to.
@@ -41,7 +41,7 @@ pub enum Verdict {
     Overtaken,
 }
 
-/// Good manifests that are kept: the newest, and one to fall back on.
+/// States that are kept: the newest, and one to fall back on.
 pub const KEPT: usize = 2;
 
 /// What the outcome of creating `ours` means.
@@ -71,7 +71,17 @@ pub fn claim(base: &Manifest, newest: u64, writer: &str, release: &str) -> Manif
         (_, None) => Some(base.epoch + 1..newest + 1),
         (_, Some(pending)) => Some(pending.start..newest + 1),
     };
+    let nothing_since = || Replay {
+        sealed_in: base.epoch,
+        watermark: base.watermark,
+        streams: base.streams.clone(),
+        admitted: vec![0; base.streams.len()],
+        heartbeats: Vec::new(),
+        clock: 0,
+    };
     Manifest {
+        // Its state is that of `base`, so that another one is kept to fall back on.
+        replay: base.replay.clone().or_else(|| Some(nothing_since())),
         // Each of the damaged ones may have been a claim.
         generation: base.generation + damaged + 1,
         epoch: newest + 1,
@@ -134,7 +144,7 @@ mod tests {
             (&claim.staged, &claim.streams, claim.watermark),
             (&newest.staged, &newest.streams, newest.watermark)
         );
-        assert_eq!(claim.first, Duties::default());
+        assert_eq!((claim.first.clone(), claim.sealed_in(), claim.sealed()), (Duties::default(), 17, newest.sealed()));
     }
 
     #[test]

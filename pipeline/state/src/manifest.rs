@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Version of the format that this release writes. It reads this one and all before it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First word of a manifest.
 const MAGIC: &str = "citystream-manifest";
 
@@ -44,8 +44,11 @@ pub struct Manifest {
     pub watermark: Option<Micros>,
     /// How far each stream was read.
     pub streams: Vec<StreamProgress>,
-    /// The state.
+    /// The state, as it is at the end of this epoch or, with a replay, as it was before.
     pub runs: Vec<RunRef>,
+    /// How the state of an earlier epoch becomes that of this one; `None` where `runs` are this epoch's own.
+    #[serde(default)]
+    pub replay: Option<Replay>,
     /// The epoch that staged the files: this one, or the one that a claim goes on from.
     pub staged_in: u64,
     /// Files that it publishes: they are complete, and only have to be published.
@@ -62,6 +65,38 @@ pub struct Duties {
     pub clear: bool,
     /// What these epochs have published is taken back: their checkpoints are damaged, and their rows come again.
     pub take_back: Option<Range<u64>>,
+}
+
+/// Rows to read again, so that a state that was sealed becomes that of a later epoch. Their results are out already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The epoch that sealed the state.
+    pub sealed_in: u64,
+    /// The job's watermark then.
+    pub watermark: Option<Micros>,
+    /// How far each stream was read then: from here it is read again, up to where the manifest's own streams end.
+    pub streams: Vec<StreamProgress>,
+    /// Rows admitted since, by stream: as many have to come again.
+    pub admitted: Vec<u64>,
+    /// Heartbeats since, in the order of their positions within each partition.
+    pub heartbeats: Vec<ReplayedBeat>,
+    /// Wall clock of the newest row, microseconds: rows that came from the future then are judged as they were.
+    pub clock: Micros,
+}
+
+/// A heartbeat, and where in its partition it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayedBeat {
+    /// The stream, by its place in the manifest.
+    pub stream: usize,
+    /// The partition.
+    pub partition: i32,
+    /// Behind all records below this offset, before those at and above.
+    pub offset: i64,
+    /// The largest event time of the partition from then on, microseconds.
+    pub newest: Micros,
 }
 
 /// How far a stream was read.
@@ -129,6 +164,19 @@ impl Manifest {
         serde_json::from_str(body).map_err(|error| damaged("not as written".to_owned()).caused_by(error))
     }
 
+    /// The epoch that sealed the state that it goes on from.
+    pub fn sealed_in(&self) -> u64 {
+        self.replay.as_ref().map_or(self.epoch, |replay| replay.sealed_in)
+    }
+
+    /// The watermark and the streams' progress that `runs` belong to.
+    pub fn sealed(&self) -> (Option<Micros>, &[StreamProgress]) {
+        match &self.replay {
+            Some(replay) => (replay.watermark, &replay.streams),
+            None => (self.watermark, &self.streams),
+        }
+    }
+
     /// Objects that it needs beside itself.
     pub fn objects(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().map(|run| run.object.as_str())
@@ -163,6 +211,7 @@ pub(crate) mod tests {
                 key_rules: Some(vec!["murmur2".to_owned()]),
             }],
             runs: Vec::new(),
+            replay: None,
             staged_in: 16,
             staged: vec![StagedFile {
                 sink: "parquet:corridor_flow".to_owned(),
@@ -179,7 +228,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = manifest().encode().unwrap();
-        assert!(text.starts_with("citystream-manifest 1 crc32c "), "{text}");
+        assert!(text.starts_with("citystream-manifest 2 crc32c "), "{text}");
         assert_eq!(Manifest::decode("m", text.as_bytes()).unwrap(), manifest());
     }
 
@@ -193,15 +242,31 @@ pub(crate) mod tests {
         }
         assert!(Manifest::decode("m", &text.as_bytes()[..text.len() / 2]).is_err());
         assert!(Manifest::decode("m", b"").is_err());
-        let newer = text.replacen("manifest 1", "manifest 2", 1);
+        let newer = text.replacen("manifest 2", "manifest 3", 1);
         let error = Manifest::decode("manifest/17.json", newer.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "manifest/17.json: found format 2, expected at most 1; a newer release wrote it");
+        assert_eq!(error.to_string(), "manifest/17.json: found format 3, expected at most 2; a newer release wrote it");
     }
 
-    /// Written by release 0.1.0. It has to be read by every later one: never change it, add the next beside it.
+    fn light() -> Manifest {
+        let beat = ReplayedBeat { stream: 0, partition: 1, offset: 7, newest: 5_000_000 };
+        let replay = Replay {
+            sealed_in: 14,
+            watermark: None,
+            streams: manifest().streams,
+            admitted: vec![12],
+            heartbeats: vec![beat],
+            clock: 1_774_760_400_000_001,
+        };
+        Manifest { replay: Some(replay), ..manifest() }
+    }
+
+    /// Each written by a release. They have to be read by every later one: never change one, add the next beside it.
     #[test]
-    fn the_format_of_the_first_release_is_read() {
+    fn the_formats_of_all_releases_are_read() {
         let text = include_str!("../tests/manifests/v1.json");
         assert_eq!(Manifest::decode("v1.json", text.as_bytes()).unwrap(), manifest());
+        let text = include_str!("../tests/manifests/v2.json");
+        assert_eq!(Manifest::decode("v2.json", text.as_bytes()).unwrap(), light());
+        assert_eq!((manifest().sealed_in(), light().sealed_in()), (17, 14));
     }
 }

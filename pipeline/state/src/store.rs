@@ -83,20 +83,21 @@ impl CheckpointStore {
         Err(Error::job(message))
     }
 
-    /// The newest good manifests, at most `count`, and what is damaged above them.
+    /// The newest good manifest, the one before it, and the newest one of each older state, of at most `states` states; and
+    /// what is damaged above them.
     ///
     /// Whoever means to go on from one reads the runs, then claims the job: a claim that succeeds says that no other instance
     /// has decided anything, and so removed nothing, meanwhile.
     ///
     /// # Errors
     /// The store cannot be read; [`citystream_model::ErrorKind::Job`] when a newer release wrote the newest one.
-    pub async fn newest(&self, count: usize) -> Result<Found> {
+    pub async fn newest(&self, states: usize) -> Result<Found> {
         let mut found = Found::default();
         for _ in 0..LISTINGS {
             let mut gone = false;
             for epoch in self.epochs().await?.into_iter().rev() {
-                if found.manifests.len() >= count {
-                    break;
+                if !found.wants(epoch, states) {
+                    continue;
                 }
                 match self.find(epoch).await {
                     Ok(Some(manifest)) => found.manifests.push(manifest),
@@ -217,6 +218,7 @@ impl CheckpointStore {
     /// # Errors
     /// The store cannot be used; whatever was removed was not needed.
     pub async fn collect_garbage(&self) -> Result<usize> {
+        // None between the oldest and the newest goes: an instance that was taken over finds the next one of its own.
         let kept = self.newest(KEPT).await?.manifests;
         let Some(oldest) = kept.iter().map(|manifest| manifest.epoch).min() else { return Ok(0) };
         let old: Vec<u64> = self.epochs().await?.into_iter().filter(|epoch| *epoch < oldest).collect();
@@ -286,6 +288,18 @@ impl CheckpointStore {
         use object_store::Error::{PermissionDenied, Unauthenticated};
         let denied = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
         storage::failure(what, &format!("{}/{name}", self.shown), denied, error)
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// True for an epoch whose manifest is to be looked at, when those above it have been.
+    fn wants(&self, epoch: u64, states: usize) -> bool {
+        let Some(last) = self.manifests.last() else { return true };
+        let known: BTreeSet<u64> = self.manifests.iter().map(Manifest::sealed_in).collect();
+        let is_second = self.manifests.len() == 1 && states > 1;
+        is_second || (known.len() < states && epoch < last.sealed_in())
     }
 }
 

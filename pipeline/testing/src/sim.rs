@@ -37,7 +37,7 @@ use object_store::memory::InMemory;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::Company;
 use tokio::runtime::Runtime;
@@ -50,6 +50,8 @@ pub struct World {
     store: Mutex<Arc<InMemory>>,
     /// Numbers of instances.
     started: AtomicU64,
+    /// Thousandths of each partition's records that any instance has seen: none disappears again.
+    shown: AtomicUsize,
     /// What went wrong while an instance slept.
     wrong: Mutex<Option<String>>,
 }
@@ -105,7 +107,19 @@ impl World {
         let mut job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
         job.spec.sinks = vec![SinkRef { scheme: scheme.to_owned(), target: "out".to_owned() }];
         let (store, wrong) = (Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { case, job, runtime, store, started: AtomicU64::new(0), wrong }))
+        let (started, shown) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Some(Arc::new(Self { case, job, runtime, store, started, shown, wrong }))
+    }
+
+    /// An empty store, before a log of which nothing has been seen.
+    fn begin(&self) {
+        *self.store.lock().unwrap() = Arc::default();
+        self.shown.store(0, Ordering::Relaxed);
+    }
+
+    /// Thousandths of each partition's records that an instance sees that starts now.
+    pub(crate) fn visible(&self, life: &Life) -> usize {
+        self.shown.fetch_max(life.visible, Ordering::Relaxed).max(life.visible)
     }
 
     /// The store of the run.
@@ -119,7 +133,7 @@ impl World {
     /// # Errors
     /// What does not hold.
     pub fn run(self: &Arc<Self>, lives: &[Life]) -> Result<u64, String> {
-        *self.store.lock().unwrap() = Arc::default();
+        self.begin();
         let mut requests = None;
         for life in lives.iter().chain([&Life::plain()]) {
             let is_last = requests.is_some() && life.fault.is_none() && life.stop.is_none() && life.visible == 1_000;
@@ -136,7 +150,7 @@ impl World {
     /// # Errors
     /// What does not hold.
     pub fn together(self: &Arc<Self>, lives: &[Life], seed: u64) -> Result<(), String> {
-        *self.store.lock().unwrap() = Arc::default();
+        self.begin();
         let places = Baton::places(lives.len(), seed);
         let ended: Vec<Ended> = std::thread::scope(|scope| {
             let started: Vec<_> =

@@ -10,6 +10,8 @@ use citystream_model::time::format_time;
 use citystream_model::{Error, Result};
 use citystream_state::{CheckpointStore, Manifest, commit, is_damage};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A checkpoint and what was found wrong with it.
 struct Verified {
@@ -38,9 +40,9 @@ pub(crate) fn run(context: &Context, args: CheckpointsArgs) -> Outcome {
     if usable { Ok(()) } else { Err(none().into()) }
 }
 
-/// Reads all that the kept checkpoints need; the newest first.
+/// Reads all that the kept checkpoints need, each state once; the newest first.
 async fn verify(folder: &CheckpointStore) -> Result<Vec<Verified>> {
-    let mut verified = Vec::new();
+    let (mut verified, mut states) = (Vec::new(), BTreeMap::new());
     for epoch in folder.epochs().await?.into_iter().rev() {
         let manifest = match folder.find(epoch).await {
             Err(error) if is_damage(&error) => {
@@ -50,10 +52,14 @@ async fn verify(folder: &CheckpointStore) -> Result<Vec<Verified>> {
             found => found?,
         };
         let Some(manifest) = manifest else { continue };
-        let damage = match folder.read(&manifest.runs).await {
-            Err(error) if is_damage(&error) => Some(error.to_string()),
-            read => read.map(|_| None)?,
+        let damage: &Option<String> = match states.entry(manifest.sealed_in()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(match folder.read(&manifest.runs).await {
+                Err(error) if is_damage(&error) => Some(error.to_string()),
+                read => read.map(|_| None)?,
+            }),
         };
+        let damage = damage.clone();
         verified.push(Verified { epoch, manifest: Some(manifest), damage });
     }
     Ok(verified)
@@ -75,15 +81,27 @@ fn as_text(found: &[Verified]) -> String {
         }
     }
     text.push_str(&format!(
-        "A job keeps its {} newest checkpoints, and goes on from the newest good one.\n",
+        "A job keeps its {} newest states with the epochs since, and goes on from the newest good one.\n",
         commit::KEPT
     ));
     text
 }
 
 fn lines(manifest: &Manifest) -> String {
-    let Manifest { identity, generation, writer, release, tables, layout, watermark, streams, runs, staged, .. } =
-        manifest;
+    let Manifest {
+        identity,
+        generation,
+        writer,
+        release,
+        tables,
+        layout,
+        watermark,
+        streams,
+        runs,
+        replay,
+        staged,
+        ..
+    } = manifest;
     let bytes: u64 = runs.iter().map(|run| run.length).sum();
     let rows: u64 = runs.iter().map(|run| run.rows).sum();
     let watermark = watermark.map_or_else(|| "none".to_owned(), format_time);
@@ -94,6 +112,13 @@ fn lines(manifest: &Manifest) -> String {
         runs.len(),
         staged.len(),
     );
+    if let Some(replay) = replay.as_ref().filter(|replay| replay.streams != *streams) {
+        let rows: u64 = replay.admitted.iter().sum();
+        let sealed_in = replay.sealed_in;
+        text.push_str(&format!(
+            "  the state is that of epoch {sealed_in}; a start reads {rows} rows since then again\n"
+        ));
+    }
     for (table, hash) in tables {
         text.push_str(&format!("  reference table {table} with rows {hash}\n"));
     }

@@ -51,7 +51,7 @@ impl Shared {
             }
             Some(folder) => self.resume(folder, &connector, &plan)?,
         };
-        let Ready { connected: Connected { inputs, sinks, late, rejects }, dataflow, checkpoints } = ready;
+        let Ready { connected: Connected { inputs, sinks, late, rejects }, dataflow, replay, checkpoints } = ready;
         let CheckedJob { spec, plan, errors, .. } = job;
         let with_ids = sinks.iter().any(|sink| sink.wants_ids());
         Ok(Job {
@@ -67,6 +67,7 @@ impl Shared {
             paused: Default::default(),
             fired_at: 0,
             reported_at: 0,
+            replay,
             checkpoints,
             spec,
             inputs,

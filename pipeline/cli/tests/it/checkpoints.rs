@@ -73,6 +73,36 @@ fn open_windows_survive_a_stop() {
 }
 
 #[test]
+fn rows_since_the_checkpoint_are_read_again_in_silence() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "freshness = '100 ms'", PER_MINUTE);
+    let topic = city.topic("flow");
+    let flags = ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "1 hour"];
+    let live = city.live(&[&job], &flags);
+    // The first epoch puts the state away, the next one is light.
+    for (at, row) in [flow("a", 2, "05:02:00"), flow("a", 4, "05:04:00")].into_iter().enumerate() {
+        send(&topic, 0, [flow("a", 1, &format!("05:0{}:01", 2 * at)), row]);
+        eventually("a row", || (city.rows("sums").len() == at + 1).then_some(()));
+    }
+    live.signal("KILL");
+    live.wait();
+    let shown = city.done(&["checkpoints", "sums", "--checkpoint-dir", "checkpoints"]).expect(0);
+    assert!(shown.stdout.contains("a start reads 2 rows since then again"), "{}", shown.stdout);
+    send(&topic, 0, [flow("a", 8, "05:06:00")]);
+    let done = city.catch_up(&[&job], &flags).expect(0);
+    done.says(&["rows since the checkpoint read again", "rows=2"]);
+    assert_eq!(done.job("sums")["read"], 1, "rows count where they are read for the first time");
+    let vehicles: Vec<_> = city.rows("sums").iter().map(|row| row.split("veh").nth(1).unwrap().to_owned()).collect();
+    assert_eq!(
+        vehicles,
+        [r#"":1,"readings":1}"#, r#"":3,"readings":2}"#, r#"":4,"readings":1}"#, r#"":8,"readings":1}"#]
+    );
+    // An orderly end leaves nothing to be read again.
+    let shown = city.done(&["checkpoints", "sums", "--checkpoint-dir", "checkpoints"]).expect(0);
+    assert!(!shown.stdout.split("\nepoch ").next().unwrap().contains("again"), "{}", shown.stdout);
+}
+
+#[test]
 fn a_run_that_was_caught_up_goes_on_behind_its_last_window() {
     let city = City::with_flow(2);
     let job = city.job("sums", "", PER_MINUTE);

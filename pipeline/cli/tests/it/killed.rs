@@ -43,7 +43,7 @@ fn survive(mut world: World<'_>) {
             kill(live);
         }
     }
-    world.catch_up_in_the_end();
+    world.catch_up();
     sleeper.into_iter().for_each(wake);
     world.check();
 }
@@ -121,6 +121,6 @@ fn a_broker_that_is_killed_costs_time_and_no_row() {
     }
     // The broker may still be sorting itself out, so that an orderly stop could run into its time.
     kill(live);
-    world.catch_up_in_the_end();
+    world.catch_up();
     world.check();
 }

@@ -3,7 +3,7 @@
 
 use crate::broker::{newest_values, producer, send_by, values};
 use crate::city::{City, FLOW};
-use crate::process::{Done, Live, start};
+use crate::process::{Live, start};
 use crate::tables;
 use citystream_connect::kafka::KafkaProducer;
 use rand::rngs::StdRng;
@@ -174,18 +174,19 @@ impl<'a> World<'a> {
         Self { city, rng, seed, checkpoints, jobs, sent: BTreeMap::new(), clock: START, producer, runs: 0 }
     }
 
-    fn flags(&self) -> [&'a str; 6] {
-        ["--checkpoint-dir", self.checkpoints, "--checkpoint-interval", "100ms", "--commit-interval", "50ms"]
+    fn flags(&self, interval: &'a str) -> [&'a str; 6] {
+        ["--checkpoint-dir", self.checkpoints, "--checkpoint-interval", interval, "--commit-interval", "50ms"]
     }
 
-    /// Starts the jobs, on a number of shards of their own.
+    /// Starts the jobs, on a number of shards of their own; a long interval leaves much to be read again.
     pub(crate) fn start(&mut self) -> Live {
+        let interval = ["100ms", "1s", "10s"][self.rng.random_range(0..3)];
         let shards = self.rng.random_range(1..=3).to_string();
         let folder = self.city.path(&format!("run-{}", self.runs));
         self.runs += 1;
         std::fs::create_dir(&folder).unwrap();
         let jobs: Vec<&Path> = self.jobs.iter().map(PathBuf::as_path).collect();
-        let args = self.city.run_args(&jobs, &[&self.flags()[..], &["--parallelism", &shards]].concat());
+        let args = self.city.run_args(&jobs, &[&self.flags(interval)[..], &["--parallelism", &shards]].concat());
         start(self.city.command(&args), &folder)
     }
 
@@ -197,25 +198,8 @@ impl<'a> World<'a> {
 
     /// Runs the jobs to the end of what was sent.
     pub(crate) fn catch_up(&self) {
-        self.try_to_catch_up().expect(0);
-    }
-
-    /// As [`Self::catch_up`], again as long as a broker is not ready yet: whoever supervises the process would do so.
-    pub(crate) fn catch_up_in_the_end(&self) {
-        let mut done = self.try_to_catch_up();
-        for _ in 0..6 {
-            if done.code == 0 {
-                return;
-            }
-            done.expect(2);
-            done = self.try_to_catch_up();
-        }
-        done.expect(0);
-    }
-
-    fn try_to_catch_up(&self) -> Done {
         let jobs: Vec<&Path> = self.jobs.iter().map(PathBuf::as_path).collect();
-        self.city.catch_up(&jobs, &self.flags())
+        self.city.catch_up(&jobs, &self.flags("100ms")).expect(0);
     }
 
     /// True when a run has taken over all its jobs.

@@ -28,6 +28,9 @@ use std::time::Duration;
 /// Longest wait for one answer of the brokers; so late a stop is noticed.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// Isolation level of clients that take no answer while a transaction is open.
+const COMMITTED: &str = "read_committed";
+
 /// The epoch that was published last, if one was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Known(pub(crate) Option<u64>);
@@ -105,24 +108,25 @@ impl Transactions {
         format!("citystream-{}-{}", self.identity, self.topic)
     }
 
-    /// A client for the group; it reads nothing, so that it needs no polling.
-    fn consumer(&self) -> Result<BaseConsumer<Faults>> {
+    /// A client for the group; it reads nothing, so that it needs no polling. Its isolation level says what it is told while
+    /// somebody's transaction is open: nothing (`read_committed`), or the number before that.
+    fn consumer(&self, isolation: &str) -> Result<BaseConsumer<Faults>> {
         let mut config = self.client.metadata_config();
-        config.set("group.id", self.id());
+        config.set("group.id", self.id()).set("isolation.level", isolation);
         config.create_with_context(Faults::default()).map_err(|error| not_created(&error))
     }
 
     /// Makes the clients, to see that their options are taken; nothing is sent.
     pub(crate) fn probe(&self) -> Result<()> {
         KafkaProducer::transactional(&self.client, &self.id())?;
-        self.consumer().map(drop)
+        self.consumer(COMMITTED).map(drop)
     }
 
     /// Ends what an earlier producer had open, then asks which epoch was published last: no earlier one can follow.
     fn open(&self) -> Result<(Session, Known)> {
         let producer = KafkaProducer::transactional(&self.client, &self.id())?;
         producer.native().init_transactions(WAIT).map_err(|error| self.failed("init", &producer, &error))?;
-        let consumer = self.consumer()?;
+        let consumer = self.consumer(COMMITTED)?;
         let group = consumer.group_metadata().ok_or_else(|| Error::internal("a consumer without a group"))?;
         let known = self.ask(&consumer)?;
         Ok((Session { producer, group, _consumer: consumer }, known))
@@ -133,7 +137,9 @@ impl Transactions {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, 0);
         let found = consumer.committed_offsets(asked, WAIT).map_err(|error| {
-            unreachable(self.client.brokers(), &consumer.context().detail("no answer")).caused_by(error)
+            let detail = consumer.context().detail("no answer");
+            let asked = format!("topic '{}': which epoch was published last: {detail}", self.topic);
+            unreachable(self.client.brokers(), &asked).caused_by(error)
         })?;
         let found = found.find_partition(&self.topic, 0).map(|found| found.offset());
         Ok(match found {
@@ -244,7 +250,8 @@ impl Publisher for Transactions {
     }
 
     fn newest(&self) -> Result<Option<u64>> {
-        Ok(self.ask(&self.consumer()?)?.0.filter(|_| self.is_strict))
+        // A process that died may have left its transaction open, which ends with the session to come and not before.
+        Ok(self.ask(&self.consumer("read_uncommitted")?)?.0.filter(|_| self.is_strict))
     }
 
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Topics exactly once: an epoch's rows come once, whoever publishes them, however often.
 
-use crate::setup::{PATIENCE, RUNTIME, client, read_all, topic, unique};
+use crate::setup::{PATIENCE, RUNTIME, client, native, read_all, topic, unique};
 use crate::sink::rows;
 use citystream_connect::kafka::{OutboxConfig, TransactionalSink};
 use citystream_connect::{KafkaSink, Sink};
@@ -9,6 +9,9 @@ use citystream_model::position::StartFrom;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +46,19 @@ impl Job {
         let sink = TransactionalSink::open(&client(), "jams", &self.topic, &[], &schema, outbox, PATIENCE).unwrap();
         sink.publisher().unwrap().discard(next - 1, keep).unwrap();
         sink
+    }
+
+    /// A process dies after it has sent the number of `epoch`, before its transaction ends.
+    fn dies_within(&self, epoch: i64) {
+        let id = format!("citystream-{}-{}", self.identity, self.topic);
+        let producer: BaseProducer = native(&[("transactional.id", &id)]).create().unwrap();
+        let consumer: BaseConsumer = native(&[("group.id", &id)]).create().unwrap();
+        let mut numbers = TopicPartitionList::new();
+        numbers.add_partition_offset(&self.topic, 0, Offset::Offset(epoch)).unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        let group = consumer.group_metadata().unwrap();
+        producer.send_offsets_to_transaction(&numbers, &group, PATIENCE).unwrap();
     }
 
     /// What readers of committed records see.
@@ -95,6 +111,25 @@ fn an_epoch_is_published_once_by_whoever_comes() {
     second.publisher().unwrap().publish(8, &next).unwrap();
     assert_eq!(job.values(), [row("a"), row("b"), row("c")]);
     assert_eq!(second.stage().unwrap(), [], "an epoch without rows has no part");
+}
+
+#[test]
+fn a_transaction_that_a_dead_process_left_open_holds_nobody_up() {
+    let job = Job::new("open");
+    let mut first = job.process("w1", 5, &[]);
+    let staged = stage(&mut first, "a");
+    first.publisher().unwrap().publish(5, &staged).unwrap();
+    let staged = stage(&mut first, "b");
+    drop(first);
+    job.dies_within(6);
+    let schema = rows(&[]).batch.schema();
+    let outbox = job.outbox("w2", 8);
+    let second = TransactionalSink::open(&client(), "jams", &job.topic, &[], &schema, outbox, PATIENCE).unwrap();
+    let publisher = second.publisher().unwrap();
+    assert_eq!(publisher.newest().unwrap(), Some(5));
+    publisher.discard(7, &staged).unwrap();
+    publisher.publish(6, &staged).unwrap();
+    assert_eq!((job.values(), publisher.newest().unwrap()), (vec![row("a"), row("b")], Some(6)));
 }
 
 #[test]

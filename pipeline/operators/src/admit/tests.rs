@@ -106,6 +106,21 @@ fn a_partition_that_is_heard_for_the_first_time_holds_the_watermark_back() {
     assert!(!gate.is_at_end(8), "nothing is known of it");
 }
 
+#[test]
+fn recorded_heartbeats_come_again_where_they_came() {
+    let mut gate = gate(0, &[0]);
+    gate.record(0, 5, 70 * SECOND);
+    gate.record(0, 5, 80 * SECOND);
+    gate.record(0, 9, 90 * SECOND);
+    gate.judge(0, &[50 * SECOND], 0);
+    gate.catch_up(0, 4);
+    assert_eq!(gate.watermark(), Watermark(50 * SECOND));
+    gate.catch_up(0, 5);
+    assert_eq!(late(&gate.judge(0, &[79 * SECOND, 80 * SECOND], 0), 2), [true, false]);
+    gate.catch_up(0, 20);
+    assert_eq!(gate.watermark(), Watermark(90 * SECOND));
+}
+
 proptest! {
     #[test]
     fn verdicts_do_not_depend_on_the_cuts(times in prop::collection::vec(0i64..100, 1..60), cut in 1usize..10, delay in 0u64..40) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Old checkpoints are removed after so many new ones.
+/// Old checkpoints are removed after so many new ones, at the next that has a state of its own.
 const COLLECT_EVERY: u64 = 4;
 
 /// What is needed to commit epochs of one job.
@@ -33,8 +33,8 @@ pub struct Committer {
     // STATES
     /// The newest epoch of this instance that is decided.
     pub(super) newest: Manifest,
-    /// Epochs that it has committed.
-    pub(super) commits: u64,
+    /// The epoch after which it has removed what was old.
+    pub(super) collected: u64,
 }
 
 // === impl Committer ===
@@ -53,12 +53,13 @@ impl Committer {
         let published = self.retries().until_done(|| self.attempt(&epoch))?;
         let number = epoch.manifest.epoch;
         self.newest = epoch.manifest;
-        self.commits += 1;
-        if self.commits.is_multiple_of(COLLECT_EVERY) {
+        // A light epoch makes no state old.
+        if self.newest.replay.is_none() && number >= self.collected + COLLECT_EVERY {
+            self.collected = number;
             self.collect();
         }
-        let bytes = epoch.segment.map_or(0, |(_, bytes)| bytes.len() as u64);
-        Ok(Committed { epoch: number, sealed_at: epoch.sealed_at, bytes, published })
+        let bytes = epoch.segment.map(|(_, bytes)| bytes.len() as u64);
+        Ok(Committed { epoch: number, begun_at: epoch.begun_at, bytes, published })
     }
 
     /// Removes what no kept checkpoint needs.

@@ -14,9 +14,10 @@ use super::taken_over;
 use crate::start::patience::Patience;
 use citystream_connect::Publisher;
 use citystream_model::position::{Partition, Positions};
+use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
 use citystream_state::commit::{KEPT, Verdict, claim, verdict};
-use citystream_state::manifest::{Duties, StreamProgress};
+use citystream_state::manifest::{Duties, Replay, StreamProgress};
 use citystream_state::run::{Owner, Run};
 use citystream_state::store::Identity;
 use citystream_state::{CheckpointStore, Manifest, is_damage};
@@ -119,11 +120,18 @@ impl JobFolder {
     fn readable(&self) -> Result<(Option<(Manifest, Vec<(Owner, Run)>)>, Vec<String>)> {
         let found = self.handle.block_on(self.store.newest(KEPT))?;
         let mut damaged: Vec<String> = found.damaged.into_iter().map(|(_, detail)| detail).collect();
+        let mut unreadable = BTreeSet::new();
         for manifest in found.manifests {
             self.check_plan(&manifest)?;
+            if unreadable.contains(&manifest.sealed_in()) {
+                continue;
+            }
             match self.handle.block_on(self.store.read(&manifest.runs)) {
                 Ok(runs) => return Ok((Some((manifest, runs)), damaged)),
-                Err(error) if is_damage(&error) => damaged.push(error.to_string()),
+                Err(error) if is_damage(&error) => {
+                    unreadable.insert(manifest.sealed_in());
+                    damaged.push(error.to_string());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -187,6 +195,7 @@ impl JobFolder {
             watermark: None,
             streams: Vec::new(),
             runs: Vec::new(),
+            replay: None,
             staged_in: 0,
             staged: Vec::new(),
             first: Duties { clear, take_back: None },
@@ -218,8 +227,8 @@ impl JobFolder {
     ) -> Result<Committer> {
         let (stop, status) = (patience.stop.clone(), patience.status.clone());
         let Self { store, handle, .. } = self;
-        let committer =
-            Committer { store, handle, publishers, stop, status, pause: patience.pause, newest: claim, commits: 0 };
+        let (pause, collected) = (patience.pause, claim.epoch);
+        let committer = Committer { store, handle, publishers, stop, status, pause, newest: claim, collected };
         // A publisher may have failed because that of a newer instance ended its work.
         committer.watch()?;
         let claim = committer.newest();
@@ -238,9 +247,24 @@ impl JobFolder {
 // === impl Base ===
 
 impl Base {
-    /// How far `stream` was read; `None` for a job that is new.
+    /// How far `stream` was read when the state was sealed; `None` for a job that is new.
     pub fn progress(&self, stream: &str) -> Option<&StreamProgress> {
-        self.claim.streams.iter().find(|progress| progress.stream == stream)
+        self.claim.sealed().1.iter().find(|progress| progress.stream == stream)
+    }
+
+    /// The job's watermark when the state was sealed.
+    pub fn sealed_watermark(&self) -> Watermark {
+        self.claim.sealed().0.map_or(Watermark::NONE, Watermark)
+    }
+
+    /// The job's watermark of the newest epoch.
+    pub fn watermark(&self) -> Watermark {
+        self.claim.watermark.map_or(Watermark::NONE, Watermark)
+    }
+
+    /// What is to be read again before the job goes on, if there is something.
+    pub fn replay(&self) -> Option<&Replay> {
+        self.claim.replay.as_ref().filter(|replay| replay.streams != self.claim.streams)
     }
 
     /// Where `stream` is to be read from; `None` for a job that is new.

@@ -8,10 +8,10 @@ use citystream_model::stream::{Fold, Format, TIMESTAMP, TimeFormat};
 const SECOND: Micros = 1_000_000;
 const IDLE: Micros = 60 * SECOND;
 /// Wall-clock time of the tests' start.
-const START: Micros = 1_774_760_400 * SECOND;
+pub(super) const START: Micros = 1_774_760_400 * SECOND;
 
 /// A stream without columns, whose event time is the record time.
-fn stream() -> Arc<Stream> {
+pub(super) fn stream() -> Arc<Stream> {
     Arc::new(Stream {
         name: "s".to_owned(),
         topic: "topic".to_owned(),
@@ -39,11 +39,15 @@ fn at_end() -> Input {
     input
 }
 
-fn read(input: &mut Input, offset: Offset, count: usize) {
+/// Records without any field.
+pub(super) fn records(offset: Offset, count: usize) -> Records {
     let value = || Some(b"{}".as_slice().into());
-    let record =
-        |at| citystream_codec::Record { offset: at, timestamp: START, key: None, value: value(), headers: Vec::new() };
-    let mut records = (offset..).take(count).map(record).collect();
+    let record = |at| Record { offset: at, timestamp: START, key: None, value: value(), headers: Vec::new() };
+    (offset..).take(count).map(record).collect()
+}
+
+fn read(input: &mut Input, offset: Offset, count: usize) {
+    let mut records = records(offset, count);
     input.take(0, &mut records);
     let (reader, mut lanes) = input.reader();
     let (_, lane) = lanes.next().unwrap();
@@ -81,15 +85,8 @@ fn a_full_poll_may_have_left_records_behind() {
 
 /// Offsets 0 to 9 in partition 0, none in partition 1.
 fn filled(until_end: bool) -> Input {
-    let record = |at| Record {
-        offset: at,
-        timestamp: START,
-        key: None,
-        value: Some(b"{}".as_slice().into()),
-        headers: Vec::new(),
-    };
     let source = MemorySource::new([
-        SourceEvent::Records { partition: 0, records: (0..10).map(record).collect() },
+        SourceEvent::Records { partition: 0, records: records(0, 10) },
         SourceEvent::AtEnd { partition: 1, offset: 0 },
     ]);
     Input::new(stream(), Box::new(source), Duration::ZERO, until_end)

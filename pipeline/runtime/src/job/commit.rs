@@ -1,9 +1,10 @@
 //! When a job makes a checkpoint, and what of it goes into one.
 
 use super::Job;
-use crate::checkpoint::Committed;
+use crate::checkpoint::{Committed, Cut};
 use crate::input::Input;
 use citystream_connect::{Published, Sink};
+use citystream_model::job::Emit;
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Result, StagedFile};
 
@@ -15,7 +16,7 @@ impl Job {
         let done = checkpoints.poll()?;
         let (is_idle, is_due) = (checkpoints.is_idle(), checkpoints.is_due(now));
         self.note(done, now);
-        if is_due || (is_idle && self.all_sinks().any(|sink| sink.is_due(now))) {
+        if self.replay.is_none() && (is_due || (is_idle && self.all_sinks().any(|sink| sink.is_due(now)))) {
             self.begin_epoch(now)?;
         }
         Ok(())
@@ -27,8 +28,11 @@ impl Job {
         self.commit_all()
     }
 
-    /// Brings everything to its end: nothing waits for an epoch any more.
+    /// Brings everything to its end: nothing waits for an epoch any more. A job that still replays has nothing to commit.
     pub(super) fn commit_all(&mut self) -> Result<()> {
+        if self.replay.is_some() {
+            return Ok(());
+        }
         for is_last in [false, true] {
             let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
             let done = checkpoints.wait()?;
@@ -41,7 +45,7 @@ impl Job {
         Ok(())
     }
 
-    /// Stages what sinks hold, seals the operators, and hands the epoch over.
+    /// Stages what sinks hold, and hands the epoch over.
     fn begin_epoch(&mut self, now: Micros) -> Result<()> {
         let mut staged: Vec<StagedFile> = Vec::new();
         let retries = retries!(self);
@@ -56,17 +60,22 @@ impl Job {
         };
         let watermark = (watermark != Watermark::NONE).then_some(watermark.0);
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
-        checkpoints.begin(&mut self.dataflow, watermark, streams, staged, now)
+        // Results that come early follow from the clock too.
+        let may_be_light = self.spec.emit == Emit::Final;
+        checkpoints.begin(&mut self.dataflow, Cut { watermark, streams, staged, may_be_light }, now)
     }
 
     fn note(&mut self, done: Option<Committed>, now: Micros) {
         let job = self.spec.name.as_str();
         let labels = [job];
-        if let Some(Committed { epoch, sealed_at, bytes, published }) = done {
-            let seconds = now.saturating_sub(sealed_at) as f64 / 1e6;
+        if let Some(Committed { epoch, begun_at, bytes, published }) = done {
+            let seconds = now.saturating_sub(begun_at) as f64 / 1e6;
             tracing::debug!(job, epoch, bytes, files = published.len(), seconds, "committed");
-            self.metrics.checkpoint_seconds.with_label_values(&labels).observe(seconds);
-            self.metrics.checkpoint_bytes.with_label_values(&labels).set(bytes as i64);
+            self.metrics.commit_seconds.with_label_values(&labels).observe(seconds);
+            if let Some(bytes) = bytes {
+                self.metrics.checkpoint_seconds.with_label_values(&labels).observe(seconds);
+                self.metrics.checkpoint_bytes.with_label_values(&labels).set(bytes as i64);
+            }
             let is_own = |published: &Published| self.spec.sinks.iter().any(|sink| sink.to_string() == published.sink);
             let (own, side): (Vec<_>, Vec<_>) = published.into_iter().partition(is_own);
             self.count(&own, &side);

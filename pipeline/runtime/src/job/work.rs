@@ -38,6 +38,7 @@ impl Job {
             return Ok(());
         }
         let now = self.clock.now();
+        let now = self.replay.map_or(now, |replay| replay.clock(now));
         let shards = self.dataflow.entries();
         let mut loads: Vec<Vec<Load<'_>>> = shards.iter().map(|_| Vec::new()).collect();
         for (stream, input) in self.inputs.iter_mut().enumerate() {
@@ -77,6 +78,18 @@ impl Job {
 
     /// Counts what was read, and keeps what was not admitted.
     fn account(&mut self, stream: usize, read: Read, now: Micros) -> Result<()> {
+        if self.replay.is_some() {
+            // An earlier process has counted and kept it all.
+            self.inputs[stream].count_again(read.admitted);
+            return Ok(());
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.note_admitted(stream, read.admitted);
+            if read.rejects.iter().any(|reject| reject.record.timestamp > now) {
+                // The clock had a say, which a replay does not know.
+                checkpoints.seal_next();
+            }
+        }
         let started = Instant::now();
         let name = self.inputs[stream].stream.name.clone();
         let labels = [self.spec.name.as_str(), name.as_str()];
@@ -141,6 +154,7 @@ fn run(
     for Load { stream, partition, reader, lane, records } in loads {
         for records in records {
             let started = Instant::now();
+            lane.catch_up(records.first().map_or(0, |first| first.offset));
             let (read, admitted) = reader.read(lane, partition, &records, now)?;
             metrics.observe(job, "decode", started);
             if let Some(batch) = admitted {

@@ -120,7 +120,7 @@ fn assemble(
     stop: Stop,
     status: StatusBoard,
 ) -> Result<Job> {
-    let Ready { connected: Connected { inputs, sinks, late, rejects }, dataflow, checkpoints } = ready;
+    let Ready { connected: Connected { inputs, sinks, late, rejects }, dataflow, replay, checkpoints } = ready;
     let spec = world.job.spec.clone();
     Ok(Job {
         clock,
@@ -135,6 +135,7 @@ fn assemble(
         paused: Default::default(),
         fired_at: 0,
         reported_at: 0,
+        replay,
         checkpoints,
         spec,
         inputs,
@@ -157,6 +158,7 @@ impl Connect for Connector<'_> {
         };
         let results = self.table(&job.spec.sinks[0], &job.schema, &naming)?;
         let (mut late, mut rejects, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
+        let visible = self.world.visible(self.life);
         for (at, stream) in job.streams.iter().enumerate() {
             let sink = job.spec.late_sink(&stream.name, job.streams.len());
             let table = self.table(&sink, &late_schema(stream), &naming)?;
@@ -166,7 +168,7 @@ impl Connect for Connector<'_> {
             let case = &self.world.case;
             let place = case.world.streams.iter().position(|known| known.name == stream.name).unwrap();
             let seed = case.seed ^ self.number << 32 ^ (at as u64) << 16;
-            let source = LogSource::new(&case.records[place], self.life.visible, &from, seed);
+            let source = LogSource::new(&case.records[place], visible, &from, seed);
             inputs.push(Input::new(Arc::clone(stream), Box::new(source), job.spec.lateness, true));
         }
         Ok(Connected { inputs, sinks: vec![results], late, rejects })
