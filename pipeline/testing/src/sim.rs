@@ -10,10 +10,12 @@
 //! ```
 //!
 //! Processes may also run at once, one request at a time, in an order that follows from the seed: [`World::together`].
-//! Every request to the store is a named fault point: [`faults::Fault`] says what may happen there. Start with [`World`].
+//! Every request to the store is a named fault point: [`faults::Fault`] says what may happen there. [`flaws::Flaw`] are steps of
+//! the protocol done wrongly, which has to be noticed. Start with [`World`].
 
 mod baton;
 pub mod faults;
+pub mod flaws;
 mod instance;
 mod log;
 mod store;
@@ -30,17 +32,22 @@ use baton::{Baton, Leaving, Place};
 use citystream_codec::{Decoder, Records};
 use citystream_model::ErrorKind;
 use citystream_model::job::{DELTA, PARQUET, SinkRef};
+use citystream_model::time::Micros;
 use citystream_sql::CheckedJob;
 use faults::{Fault, Fuse};
+use flaws::Flaw;
 use instance::Ended;
 use object_store::memory::InMemory;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use store::Company;
 use tokio::runtime::Runtime;
+
+/// By so much a clock jumps.
+const DAY: Micros = 86_400_000_000;
 
 /// A job, its log, and the store that all its instances share.
 pub struct World {
@@ -52,6 +59,10 @@ pub struct World {
     started: AtomicU64,
     /// Thousandths of each partition's records that any instance has seen: none disappears again.
     shown: AtomicUsize,
+    /// Set once an instance has seen all partitions.
+    is_grown: Arc<AtomicBool>,
+    /// What is done wrongly.
+    pub(crate) flaw: Option<Flaw>,
     /// What went wrong while an instance slept.
     wrong: Mutex<Option<String>>,
 }
@@ -69,6 +80,12 @@ pub struct Life {
     pub shards: usize,
     /// Microseconds between two looks at the clock.
     pub tick: i64,
+    /// When it starts by the wall clock, in thousandths of the time that the records span; long after all of them if not set.
+    pub clock: Option<i64>,
+    /// At which look the clock jumps, and by how much.
+    pub jump: Option<(i64, Micros)>,
+    /// At which poll the last partition of each stream comes into being, if nobody has seen it yet.
+    pub grows: Option<usize>,
 }
 
 // === impl Life ===
@@ -76,7 +93,8 @@ pub struct Life {
 impl Life {
     /// One that nothing happens to.
     pub fn plain() -> Self {
-        Self { fault: None, stop: None, visible: 1_000, shards: 1, tick: 1_000 }
+        let (fault, stop, clock, jump, grows) = (None, None, None, None, None);
+        Self { fault, stop, visible: 1_000, shards: 1, tick: 1_000, clock, jump, grows }
     }
 
     /// A random one, with a fault or a stop.
@@ -85,7 +103,12 @@ impl Life {
         let stop = rng.random_bool(0.3).then(|| rng.random_range(0..30));
         let visible = if rng.random_bool(0.3) { rng.random_range(0..1_000) } else { 1_000 };
         let tick = [1_000, 200_000, 20_000_000][rng.random_range(0..3)];
-        Self { fault, stop, visible, shards: rng.random_range(1..=3), tick }
+        let shards = rng.random_range(1..=3);
+        let clock = rng.random_bool(0.3).then(|| rng.random_range(0..1_000));
+        let day = if rng.random() { DAY } else { -DAY };
+        let jump = rng.random_bool(0.1).then(|| (rng.random_range(0..100), day));
+        let grows = rng.random_bool(0.2).then(|| rng.random_range(0..10));
+        Self { fault, stop, visible, shards, tick, clock, jump, grows }
     }
 }
 
@@ -94,27 +117,42 @@ impl Life {
 impl World {
     /// The world of a case with Parquet tables; `None` when its job is refused.
     pub fn new(case: Case) -> Option<Arc<Self>> {
-        Self::of(case, PARQUET, tokio::runtime::Builder::new_current_thread().build().unwrap())
+        Self::of(case, PARQUET, tokio::runtime::Builder::new_current_thread().build().unwrap(), None)
+    }
+
+    /// The same, with a step of the protocol done wrongly: to see that it is noticed.
+    pub fn flawed(case: Case, flaw: Flaw) -> Option<Arc<Self>> {
+        Self::of(case, PARQUET, tokio::runtime::Builder::new_current_thread().build().unwrap(), Some(flaw))
     }
 
     /// The same with Delta tables, of which a library sends some of the requests, on threads of its own: so such a world is for
     /// [`World::run`] only.
     pub fn delta(case: Case) -> Option<Arc<Self>> {
-        Self::of(case, DELTA, tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap())
+        Self::of(case, DELTA, tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap(), None)
     }
 
-    fn of(case: Case, scheme: &str, runtime: Runtime) -> Option<Arc<Self>> {
+    fn of(case: Case, scheme: &str, runtime: Runtime, flaw: Option<Flaw>) -> Option<Arc<Self>> {
         let mut job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
         job.spec.sinks = vec![SinkRef { scheme: scheme.to_owned(), target: "out".to_owned() }];
         let (store, wrong) = (Mutex::default(), Mutex::default());
-        let (started, shown) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Some(Arc::new(Self { case, job, runtime, store, started, shown, wrong }))
+        let (started, shown, is_grown) = (AtomicU64::new(0), AtomicUsize::new(0), Arc::default());
+        Some(Arc::new(Self { case, job, runtime, store, started, shown, is_grown, flaw, wrong }))
     }
 
     /// An empty store, before a log of which nothing has been seen.
     fn begin(&self) {
         *self.store.lock().unwrap() = Arc::default();
         self.shown.store(0, Ordering::Relaxed);
+        self.is_grown.store(false, Ordering::Relaxed);
+    }
+
+    /// The wall clock when an instance starts.
+    pub(crate) fn clock(&self, life: &Life) -> Micros {
+        let times = || self.case.records.iter().flatten().flatten().map(|raw| raw.record.timestamp);
+        match (life.clock, times().min(), times().max()) {
+            (Some(part), Some(first), Some(last)) => first + (last - first) / 1_000 * part,
+            _ => run::NOW,
+        }
     }
 
     /// Thousandths of each partition's records that an instance sees that starts now.
@@ -221,10 +259,15 @@ impl World {
                 .filter(|(_, raw)| raw.fate == Fate::Reject)
                 .map(|(partition, raw)| (partition, raw.record.offset))
                 .collect();
-            if flawed != rejected {
+            // A clock that is behind the records rejects more of them.
+            if !flawed.is_subset(&rejected) {
                 return Err(format!("stream {at}: rejected {rejected:?}, expected {flawed:?}"));
             }
-            admitted.push(self.rows(at, place, &late)?);
+            let beyond: BTreeSet<_> = rejected.difference(&flawed).copied().collect();
+            if let Some(twice) = late.intersection(&beyond).next() {
+                return Err(format!("stream {at}: late and rejected: {twice:?}"));
+            }
+            admitted.push(self.rows(at, place, &late.union(&beyond).copied().collect())?);
         }
         let columns = self.job.schema.fields().len();
         let expected = run::batch(&self.job, admitted).map_err(|error| format!("batch run: {error}"))?;
@@ -239,8 +282,8 @@ impl World {
         }
     }
 
-    /// The rows of a stream that are not `late`.
-    fn rows(&self, at: usize, place: usize, late: &BTreeSet<(i32, i64)>) -> Result<Vec<RecordBatch>, String> {
+    /// The rows of a stream but for those `left` out.
+    fn rows(&self, at: usize, place: usize, left: &BTreeSet<(i32, i64)>) -> Result<Vec<RecordBatch>, String> {
         let decoder = Decoder::new(Arc::clone(&self.job.streams[at]));
         let mut batches = Vec::new();
         let mut found = 0;
@@ -248,15 +291,15 @@ impl World {
             let records: Records = raw.iter().map(|raw| raw.record.clone()).collect();
             let batch = decoder.decode(partition, &records, run::NOW).map_err(|error| error.to_string())?.batch;
             let offsets = batch.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().clone();
-            let is_good = |offset: &i64| Some(!late.contains(&(partition, *offset)));
+            let is_good = |offset: &i64| Some(!left.contains(&(partition, *offset)));
             let good: BooleanArray = offsets.values().iter().map(is_good).collect();
             found += batch.num_rows() - good.true_count();
             batches.push(filter_record_batch(&batch, &good).unwrap());
         }
-        if found == late.len() {
+        if found == left.len() {
             Ok(batches)
         } else {
-            Err(format!("{} late rows, {found} of them are rows", late.len()))
+            Err(format!("{} late or rejected rows, {found} of them are rows", left.len()))
         }
     }
 }

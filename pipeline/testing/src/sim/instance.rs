@@ -4,7 +4,6 @@ use super::faults::{Death, Fuse};
 use super::log::LogSource;
 use super::store::{Company, Line};
 use super::{Life, World, tables};
-use crate::run::NOW;
 use arrow::datatypes::SchemaRef;
 use citystream_connect::Sink;
 use citystream_connect::files::{Naming, ParquetConfig, ParquetSink, table_path};
@@ -41,11 +40,13 @@ pub(crate) enum Ended {
     Failed(Error),
 }
 
-/// A clock that ticks when it is looked at.
+/// A clock that ticks when it is looked at, and may jump.
 #[derive(Debug)]
 struct Ticks {
-    now: AtomicI64,
+    start: Micros,
+    looks: AtomicI64,
     tick: Micros,
+    jump: Option<(i64, Micros)>,
 }
 
 struct Connector<'a> {
@@ -57,13 +58,15 @@ struct Connector<'a> {
 
 impl Clock for Ticks {
     fn now(&self) -> Micros {
-        self.now.fetch_add(self.tick, Ordering::Relaxed)
+        let look = self.looks.fetch_add(1, Ordering::Relaxed);
+        let jumped = self.jump.filter(|(at, _)| look >= *at).map_or(0, |(_, by)| by);
+        self.start + look * self.tick + jumped
     }
 }
 
 /// Runs instance `number`, by itself or among others.
 pub(crate) fn run(world: &World, number: u64, life: &Life, fuse: &Arc<Fuse>, company: Company) -> Ended {
-    let line = Line::new(world.store(), Arc::clone(fuse), company);
+    let line = Line::new(world.store(), Arc::clone(fuse), company, world.flaw);
     match catch_unwind(AssertUnwindSafe(|| lived(world, number, life, line))) {
         Ok(Ok(())) => Ended::Done,
         Ok(Err(error)) => Ended::Failed(error),
@@ -85,14 +88,15 @@ fn lived(world: &World, number: u64, life: &Life, line: Line) -> Result<()> {
         writer: format!("w{number}"),
         release: "simulated".to_owned(),
     };
-    let clock = Arc::new(Ticks { now: AtomicI64::new(NOW), tick: life.tick });
+    let start = world.clock(life);
+    let clock = Arc::new(Ticks { start, looks: AtomicI64::new(0), tick: life.tick, jump: life.jump });
     let patience = Patience::new(name, &stop, &status, Duration::ZERO);
     let connector = Connector { world, life, number, store };
     let memory = Memory::new(1 << 30);
     let plan = memory.bound(world.job.plan.clone())?;
     // The job's own steps make the time pass.
     let interval = life.tick * 9;
-    let how = Checkpointing { folder: &folder, interval, in_line: true, patience: &patience, now: NOW };
+    let how = Checkpointing { folder: &folder, interval, in_line: true, patience: &patience, now: start };
     let ready = start::resume(&how, &connector, &plan, life.shards, false)?;
     let job = assemble(world, ready, memory, clock, stop.clone(), status.clone())?;
     turn(job, life, &stop)
@@ -169,6 +173,10 @@ impl Connect for Connector<'_> {
             let place = case.world.streams.iter().position(|known| known.name == stream.name).unwrap();
             let seed = case.seed ^ self.number << 32 ^ (at as u64) << 16;
             let source = LogSource::new(&case.records[place], visible, &from, seed);
+            let source = match self.life.grows {
+                Some(poll) => source.grows(poll, Arc::clone(&self.world.is_grown)),
+                None => source.shown(&self.world.is_grown),
+            };
             inputs.push(Input::new(Arc::clone(stream), Box::new(source), job.spec.lateness, true));
         }
         Ok(Connected { inputs, sinks: vec![results], late, rejects })

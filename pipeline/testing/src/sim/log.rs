@@ -7,6 +7,8 @@ use citystream_model::position::{Offset, Partition, Positions, StartFrom};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Most records of one answer.
@@ -18,7 +20,17 @@ pub(crate) struct LogSource {
     starts: BTreeMap<Partition, Offset>,
     next: BTreeMap<Partition, Offset>,
     paused: BTreeSet<Partition>,
+    /// A partition that comes into being at a poll to come, unless another instance has seen it before.
+    young: Option<Young>,
     rng: StdRng,
+}
+
+/// A partition that is not there yet.
+struct Young {
+    raw: Vec<Raw>,
+    partition: Partition,
+    polls_left: usize,
+    is_grown: Arc<AtomicBool>,
 }
 
 // === impl LogSource ===
@@ -33,7 +45,42 @@ impl LogSource {
             _ => 0,
         };
         let starts: BTreeMap<Partition, Offset> = log.keys().map(|partition| (*partition, stored(partition))).collect();
-        Self { log, next: starts.clone(), starts, paused: BTreeSet::new(), rng: StdRng::seed_from_u64(seed) }
+        let (paused, young, rng) = (BTreeSet::new(), None, StdRng::seed_from_u64(seed));
+        Self { log, next: starts.clone(), starts, paused, young, rng }
+    }
+
+    /// Has the last of several partitions come into being after `polls`, unless all have been seen by some instance.
+    pub(crate) fn grows(mut self, polls: usize, is_grown: Arc<AtomicBool>) -> Self {
+        if self.log.len() < 2 || is_grown.load(Ordering::Relaxed) {
+            return self;
+        }
+        if let Some((partition, raw)) = self.log.pop_last() {
+            self.starts.remove(&partition);
+            self.next.remove(&partition);
+            self.young = Some(Young { raw, partition, polls_left: polls, is_grown });
+        }
+        self
+    }
+
+    /// Notes that all partitions have been seen.
+    pub(crate) fn shown(self, is_grown: &AtomicBool) -> Self {
+        is_grown.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Brings a partition into being when its time has come.
+    fn grow(&mut self) -> Option<SourceEvent> {
+        let young = self.young.as_mut()?;
+        if young.polls_left > 0 && !young.is_grown.load(Ordering::Relaxed) {
+            young.polls_left -= 1;
+            return None;
+        }
+        let Young { raw, partition, is_grown, .. } = self.young.take()?;
+        is_grown.store(true, Ordering::Relaxed);
+        self.log.insert(partition, raw);
+        self.starts.insert(partition, 0);
+        self.next.insert(partition, 0);
+        Some(SourceEvent::Added { partition })
     }
 
     fn end(&self, partition: Partition) -> Offset {
@@ -61,7 +108,7 @@ impl Source for LogSource {
     }
 
     fn poll(&mut self, _: usize, _: Duration) -> Result<Vec<SourceEvent>> {
-        let mut events = Vec::new();
+        let mut events: Vec<SourceEvent> = self.grow().into_iter().collect();
         for (&partition, raw) in &self.log {
             if self.paused.contains(&partition) || self.rng.random_bool(0.3) {
                 continue;

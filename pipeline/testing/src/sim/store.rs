@@ -2,6 +2,7 @@
 
 use super::baton::Place;
 use super::faults::{Fault, Fuse};
+use super::flaws::Flaw;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -20,6 +21,7 @@ pub(crate) struct Line {
     store: Arc<InMemory>,
     fuse: Arc<Fuse>,
     company: Company,
+    flaw: Option<Flaw>,
 }
 
 /// Who else is there.
@@ -34,8 +36,8 @@ pub(crate) enum Company {
 // === impl Line ===
 
 impl Line {
-    pub(crate) fn new(store: Arc<InMemory>, fuse: Arc<Fuse>, company: Company) -> Self {
-        Self { store, fuse, company }
+    pub(crate) fn new(store: Arc<InMemory>, fuse: Arc<Fuse>, company: Company, flaw: Option<Flaw>) -> Self {
+        Self { store, fuse, company, flaw }
     }
 
     /// On a thread of its own, since a request of this one is under way in the runtime.
@@ -103,6 +105,10 @@ impl fmt::Display for Line {
 #[async_trait]
 impl ObjectStore for Line {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let payload = match self.flaw {
+            None => payload,
+            Some(flaw) => flaw.spoil(location, payload),
+        };
         self.send(self.store.put_opts(location, payload, opts)).await
     }
 

@@ -5,8 +5,10 @@
 
 use citystream_testing::case::Case;
 use citystream_testing::sim::faults::Fault;
+use citystream_testing::sim::flaws::Flaw;
 use citystream_testing::sim::{Life, World};
 use rand::Rng;
+use rand::rngs::StdRng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -70,6 +72,31 @@ fn random_schedules() {
     let failures = failures.into_inner().unwrap();
     println!("{} schedules", ran.into_inner());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// A flaw shows itself where a process dies and the next one goes on from what it wrote: how many schedules that takes, at most
+/// `most`.
+fn noticed(flaw: Flaw, most: u64) -> Option<u64> {
+    let dies = |rng: &mut StdRng| Life {
+        fault: Some((rng.random_range(0..120), if rng.random() { Fault::DieBefore } else { Fault::DieAfter })),
+        ..Life::random(rng)
+    };
+    (0..most).find(|seed| {
+        let case = Case::generate(*seed);
+        let mut rng = case.rng(9);
+        let lives: Vec<Life> = (0..3).map(|_| dies(&mut rng)).collect();
+        let Some(world) = World::flawed(case, flaw) else { return false };
+        // One that panics has noticed too.
+        catch_unwind(AssertUnwindSafe(|| world.run(&lives))).map_or(true, |run| run.is_err())
+    })
+}
+
+#[test]
+fn each_step_done_wrongly_is_noticed() {
+    for flaw in Flaw::ALL {
+        let seed = noticed(flaw, 3_000).unwrap_or_else(|| panic!("{flaw:?} was not noticed"));
+        println!("{flaw:?}: schedule {seed}");
+    }
 }
 
 /// A random schedule of some instances, one after the other, over Delta tables.
