@@ -138,9 +138,11 @@ impl Input {
         self.source.poll(self.most_records, wait)
     }
 
-    /// True when `partition` has nothing more for this run: it is at its end, or at the end that was found at the start.
+    /// True when nobody should wait for `partition`: it is at its end, or at the end that was found at the start, or waits itself
+    /// for others that are read again.
     pub fn is_at_end(&self, partition: Partition) -> bool {
-        self.gate.is_at_end(partition) || (self.until.is_some() && !self.unfinished.contains_key(&partition))
+        let is_finished = self.until.is_some() && !self.unfinished.contains_key(&partition);
+        self.gate.is_at_end(partition) || is_finished || self.waits(partition)
     }
 
     /// True when every partition has been read up to the end that was found at the start.

@@ -18,7 +18,7 @@ use citystream_operators::dataflow::Dataflow;
 use citystream_operators::plan::StreamPlan;
 use std::sync::Arc;
 
-/// How often a job tries to take over from an instance that still runs.
+/// How often a job begins again to start, because its folder has changed meanwhile.
 const ROUNDS: usize = 20;
 
 /// What a job reads and writes, connected.
@@ -98,7 +98,7 @@ pub fn resume(
 ) -> Result<Ready> {
     let patience = how.patience;
     let mut published = 0;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         patience.check_stop()?;
         let mut base = patience.open(|_| how.folder.look(clear, published))?;
         let mut connected = patience.open(|_| connect.connect(Some(&base)))?;
@@ -107,20 +107,23 @@ pub fn resume(
         let newest = newest(&connected.publishers(), patience)?;
         if newest > base.from.max(published) {
             published = newest;
+            if round > 0 {
+                patience.open(|_| how.folder.stop_older(published))?;
+            }
             continue;
         }
         let dataflow = restore(&mut connected, &mut base, plan.clone(), parallelism)?;
         let replay = Replaying::of(&base, &mut connected.inputs)?;
         if !patience.open(|_| how.folder.take_over(&base.claim))? {
-            tracing::info!(job = base.claim.job, "an older instance still runs, trying again");
+            tracing::info!(job = base.claim.job, "an older instance still runs, and has to end first");
+            patience.open(|_| how.folder.stop_older(published))?;
             continue;
         }
         let checkpoints = settle(how, connect, base, connected.publishers())?;
         return Ok(Ready { connected, dataflow, replay, checkpoints: Some(checkpoints) });
     }
-    let message =
-        format!("job '{}': an older instance makes checkpoints faster than this one can start", how.folder.job);
-    Err(Error::unavailable(format!("{message}; stop it first")).permanent())
+    let message = format!("job '{}': its checkpoint folder changed each time that it was looked at", how.folder.job);
+    Err(Error::unavailable(format!("{message}; is it started again and again?")).permanent())
 }
 
 /// The newest epoch that has published something; 0 for none.

@@ -198,7 +198,7 @@ impl World {
         for (life, ended) in lives.iter().zip(ended) {
             match ended {
                 Ended::Done | Ended::Died => {}
-                // Taken over, or others were always quicker.
+                // Taken over, or others were started all the time.
                 Ended::Failed(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unavailable) => {}
                 Ended::Failed(error) => return Err(format!("{life:?}: {error}")),
             }

@@ -101,6 +101,13 @@ impl Shared {
 impl Connect for Connector<'_> {
     fn connect(&self, base: Option<&Base>) -> Result<Connected> {
         let (data, CheckedJob { spec, streams, .. }) = (&self.shared.data, self.job);
+        let asks = self.shared.from != StartFrom::Earliest || data.replaces();
+        if base.is_some_and(|base| !base.is_new) && asks {
+            tracing::warn!(
+                job = spec.name,
+                "going on from its checkpoint: --from and --if-exists are for new jobs only"
+            );
+        }
         let naming = match base {
             None => data.naming(),
             Some(base) => {

@@ -1,10 +1,12 @@
 //! Checkpoints as an operator meets them: stop and start, takeover, damage, changes, `citystream checkpoints`.
 
-use crate::broker::send;
+use crate::broker::{producer, send, send_by};
 use crate::city::{City, PER_MINUTE, flow};
 use crate::process::{Done, Live, eventually, start};
 use crate::tables;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const CHECKPOINTS: [&str; 4] = ["--checkpoint-dir", "checkpoints", "--checkpoint-interval", "100ms"];
 
@@ -142,6 +144,39 @@ fn a_newer_instance_takes_over() {
 }
 
 #[test]
+fn an_instance_that_never_rests_is_taken_over_too() {
+    let city = City::with_flow(1);
+    let out = city.make("out", 1);
+    let job = city.job("copied", &format!("sink = 'kafka:{out}'"), "SELECT site, veh FROM flow");
+    let flags = [&CHECKPOINTS[..], &["--commit-interval", "10ms"]].concat();
+    let (older, topic, is_over) = (city.live(&[&job], &flags), city.topic("flow"), AtomicBool::new(false));
+    let folder = city.path("newer");
+    std::fs::create_dir(&folder).unwrap();
+    let sent = std::thread::scope(|scope| {
+        // It commits all the time, more often than another one can start.
+        let sender = scope.spawn(|| {
+            let producer = producer();
+            let rows = (0..10_000).take_while(|_| {
+                send_by(&producer, &topic, 0, [flow("a", 1, "05:00:00")]);
+                std::thread::park_timeout(Duration::from_millis(2));
+                !is_over.load(Ordering::Relaxed)
+            });
+            rows.count() + 1
+        });
+        eventually("rows", || (newest(&city, &job) > 5).then_some(()));
+        let newer = start(city.command(&city.run_args(&[job.as_path()], &flags)), &folder);
+        let done = older.wait();
+        is_over.store(true, Ordering::Relaxed);
+        let sent = sender.join().unwrap();
+        done.expect(4).says(&["a newer instance has taken job 'copied' over"]);
+        newer.stop().expect(0);
+        sent
+    });
+    city.catch_up(&[&job], &flags).expect(0);
+    assert_eq!(crate::broker::values(&out).len(), sent);
+}
+
+#[test]
 fn a_job_that_has_changed_is_refused() {
     let city = City::with_flow(1);
     let job = city.job("sums", "", PER_MINUTE);
@@ -167,7 +202,8 @@ fn a_table_of_another_run_is_refused_and_its_own_is_not() {
     city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "replace"]].concat()).expect(0);
     assert_eq!(city.rows("sums").len(), 1);
     send(&city.topic("flow"), 0, [flow("a", 1, "05:10:00")]);
-    city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "replace"]].concat()).expect(0);
+    let done = city.catch_up(&[&job], &[&CHECKPOINTS[..], &["--if-exists", "replace"]].concat()).expect(0);
+    done.says(&["going on from its checkpoint: --from and --if-exists are for new jobs only"]);
     assert_eq!(city.rows("sums").len(), 2, "a job that goes on replaces nothing");
 }
 

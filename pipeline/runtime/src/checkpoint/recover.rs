@@ -28,6 +28,8 @@ use tokio::runtime::Handle;
 
 /// How often a folder is looked at again because another instance changed it meanwhile.
 const LOOKS: usize = 5;
+/// How often a claim is tried that needs nothing but the newest manifest.
+const TRIES: usize = 100;
 
 /// The checkpoint folder of a job, and who looks at it.
 #[derive(Debug, Clone)]
@@ -213,6 +215,24 @@ impl JobFolder {
             Verdict::Overtaken => Ok(false),
             Verdict::Fenced { generation, writer } => Err(taken_over(&claim.job, generation, &writer)),
         }
+    }
+
+    /// Ends an older instance that decides epochs faster than this one, which could start, gets ready: claims the job at once,
+    /// and goes on from nowhere yet. The next look finds everything at rest. `published` as for [`Self::look`].
+    ///
+    /// # Errors
+    /// As [`Self::take_over`]; [`citystream_model::ErrorKind::Job`] when the job has changed.
+    pub fn stop_older(&self, published: u64) -> Result<()> {
+        for _ in 0..TRIES {
+            let found = self.handle.block_on(self.store.newest(1))?;
+            let Some(newest) = found.manifests.first().filter(|_| found.damaged.is_empty()) else { return Ok(()) };
+            self.check_plan(newest)?;
+            if self.take_over(&claim(newest, newest.epoch.max(published), &self.writer, &self.release))? {
+                return Ok(());
+            }
+        }
+        let message = format!("job '{}': an older instance makes epochs faster than this store answers", self.job);
+        Err(Error::unavailable(format!("{message}; stop it first")).permanent())
     }
 
     /// Finishes what `claim` says was begun, and removes what will never be published: the job can go on then.

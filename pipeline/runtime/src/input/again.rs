@@ -74,15 +74,16 @@ impl Input {
     pub(super) fn poll_again(&mut self, wait: Duration) -> Result<Vec<SourceEvent>> {
         let events = self.source.poll(self.most_records, wait)?;
         let Some(again) = &mut self.again else { return Ok(events) };
-        let mut now = Vec::new();
-        let before = again.left.clone();
+        let (mut now, mut heard) = (Vec::new(), BTreeSet::new());
         for event in events {
             match event {
                 SourceEvent::Records { partition, records } => {
+                    heard.insert(partition);
                     let rest = again.take(partition, records, &mut now);
                     self.held.extend((!rest.is_empty()).then_some(SourceEvent::Records { partition, records: rest }));
                 }
                 SourceEvent::AtEnd { partition, offset } => {
+                    heard.insert(partition);
                     again.reach(partition, offset);
                     self.held.push(event);
                 }
@@ -90,9 +91,9 @@ impl Input {
                 SourceEvent::Unavailable { .. } | SourceEvent::Recovered => now.push(event),
             }
         }
-        let reached: Vec<Partition> = before.difference(&again.left).copied().collect();
-        if !reached.is_empty() {
-            self.source.pause(&reached)?;
+        let done: Vec<Partition> = heard.difference(&again.left).copied().collect();
+        if !done.is_empty() {
+            self.source.pause(&done)?;
         }
         Ok(now)
     }
@@ -102,6 +103,11 @@ impl Input {
         if let Some(again) = &mut self.again {
             again.found += admitted;
         }
+    }
+
+    /// True when `partition` waits for others that are still read again.
+    pub(super) fn waits(&self, partition: Partition) -> bool {
+        self.again.as_ref().is_some_and(|again| !again.left.contains(&partition))
     }
 
     /// True when all is read that was to be read again, or there was nothing.

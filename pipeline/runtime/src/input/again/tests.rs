@@ -74,6 +74,7 @@ fn rows_that_are_not_those_of_before_are_refused() {
 #[test]
 fn a_partition_of_which_nothing_is_read_again_waits() {
     let mut input = again([0, 2], 2).unwrap();
+    assert!(input.is_at_end(0) && !input.is_at_end(1), "nobody has to wait for it");
     assert_eq!(shown(&mut input), "1: 0-1");
     assert!(input.has_been_read_again());
 }
