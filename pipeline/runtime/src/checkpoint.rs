@@ -155,9 +155,9 @@ impl Checkpoints {
         now.saturating_sub(self.decided_at) as f64 / 1e6
     }
 
-    /// Counts rows that were admitted.
-    pub fn note_admitted(&mut self, stream: usize, rows: u64) {
-        self.since.iter_mut().for_each(|since| since.admit(stream, rows));
+    /// Counts rows that were admitted at wall-clock time `now`.
+    pub fn note_admitted(&mut self, stream: usize, rows: u64, now: Micros) {
+        self.since.iter_mut().for_each(|since| since.admit(stream, rows, now));
     }
 
     /// Keeps a heartbeat, to come again in a replay.
@@ -181,13 +181,13 @@ impl Checkpoints {
         let is_due = has_passed(self.sealed_at, self.interval, now);
         let since = self.since.take().filter(|since| may_be_light && !is_due && since.can_grow(epoch, &cut.streams));
         let mut segment = None;
-        let replay = since.as_ref().map(|since| since.replay(now));
+        let replay = since.as_ref().map(|since| since.replay());
         if since.is_none() {
             let name = segment_name(epoch, &self.newest.writer);
             let bytes = self.seal(dataflow, &layout, SegmentWriter::new(name.clone()))?;
             (segment, self.sealed_at) = (bytes.map(|bytes| (name, bytes)), now);
         }
-        self.since = Some(since.unwrap_or_else(|| Since::seal(epoch, cut.watermark, cut.streams.clone())));
+        self.since = Some(since.unwrap_or_else(|| Since::seal(epoch, cut.watermark, &cut.streams)));
         let manifest = Manifest {
             epoch,
             layout: layout.clone(),

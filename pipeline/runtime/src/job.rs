@@ -41,10 +41,17 @@ mod work;
 
 /// Longest wait for records when nothing happens; also how late a stop or a heartbeat may be noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
-/// State of so many bytes may give results that are too large to stand in memory at once.
-const MUCH: usize = 64 << 20;
 /// Time between two looks at lag and buffers.
 const REPORT_EVERY: Micros = 250_000;
+
+/// What is too much to stand in memory at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Relief {
+    /// Windows that hold so many bytes of state close a few at a time.
+    pub state: usize,
+    /// So many bytes of output are published at once.
+    pub output: u64,
+}
 
 /// A job whose loop runs on the calling thread.
 pub struct Job {
@@ -59,6 +66,8 @@ pub struct Job {
     pub stop: Stop,
     /// Time between two tries of what the environment does not take.
     pub retry_pause: Duration,
+    /// When results leave the memory before their time.
+    pub relief: Relief,
     // STATES
     /// Its streams, in the order of the plan's inputs.
     pub inputs: Vec<Input>,
@@ -91,6 +100,15 @@ pub struct Job {
     pub status: StatusBoard,
     /// Rows on which an expression failed, in all.
     pub expression_errors: Box<dyn Fn() -> u64 + Send>,
+}
+
+// === impl Relief ===
+
+impl Relief {
+    /// What a job with this memory limit does.
+    pub fn of(memory: &Memory) -> Self {
+        Self { state: 64 << 20, output: memory.limit() / 4 }
+    }
 }
 
 // === impl Job ===
@@ -153,14 +171,19 @@ impl Job {
     fn close_windows(&mut self) -> Result<()> {
         // What comes out of some windows may open later ones.
         while let Some(end) = self.dataflow.last_end().filter(|end| *end > self.dataflow.watermark().0) {
+            self.raise_gates(Watermark(end));
             self.advance(Watermark(end))?;
         }
         let end = self.dataflow.watermark();
         self.advance(Watermark::END)?;
         if end != Watermark::NONE && end != Watermark::END {
-            self.inputs.iter_mut().for_each(|input| input.gate.raise(end));
+            self.raise_gates(end);
         }
         Ok(())
+    }
+
+    fn raise_gates(&mut self, watermark: Watermark) {
+        self.inputs.iter_mut().for_each(|input| input.gate.raise(watermark));
     }
 
     /// Takes what all sources have; true when there was something.
@@ -176,12 +199,12 @@ impl Job {
         self.read(polled)?;
         match self.replay {
             None => self.heartbeats(),
-            Some(replay) if self.inputs.iter().all(Input::has_been_read_again) => {
-                return self.end_replay(replay).map(|()| true);
-            }
-            Some(_) => {}
+            Some(_) => self.inputs.iter_mut().for_each(Input::catch_up),
         }
         self.advance(self.watermark())?;
+        if let Some(replay) = self.replay.filter(|_| self.inputs.iter().all(Input::has_been_read_again)) {
+            self.end_replay(replay)?;
+        }
         self.fire_early()?;
         if had_records {
             // After each round, so that the limit is passed by no more than one round's records.
@@ -192,11 +215,13 @@ impl Job {
 
     /// The rows that were to be read again are all there: the last of their results are out, and the job goes on.
     fn end_replay(&mut self, replay: Replaying) -> Result<()> {
-        self.inputs.iter_mut().for_each(Input::catch_up);
-        self.advance(self.watermark())?;
         let rows = replay.end(&mut self.inputs, self.dataflow.watermark())?;
         self.replay = None;
         self.paused.clear();
+        // An earlier process has counted them.
+        let known = (self.expression_errors)();
+        let count = std::mem::replace(&mut self.expression_errors, Box::new(|| 0));
+        self.expression_errors = Box::new(move || count() - known);
         self.metrics.replayed_rows.with_label_values(&[&self.spec.name]).inc_by(rows);
         let seconds = replay.started.elapsed().as_secs_f64();
         tracing::info!(
@@ -294,9 +319,10 @@ impl Job {
     /// before those of the next are there.
     fn advance(&mut self, watermark: Watermark) -> Result<()> {
         let state = if watermark > self.dataflow.watermark() { self.dataflow.state_bytes() } else { 0 };
-        if state > MUCH {
+        let much = self.relief.state;
+        if state > much {
             let ends: Vec<Micros> = self.dataflow.ends().into_iter().collect();
-            let at_once = (MUCH / 4 * ends.len() / state).max(1);
+            let at_once = (much / 4 * ends.len() / state).max(1);
             for some in ends.chunks(at_once) {
                 if let Some(end) = some.last().filter(|end| **end < watermark.0) {
                     self.advance_to(Watermark(*end))?;

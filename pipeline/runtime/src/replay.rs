@@ -6,12 +6,12 @@
 //!   next start  state of 12, rows of 13 to 17 read again in silence | rows behind 17, written
 //! ```
 //!
-//! Invariant: I1, I5: results follow from the admitted rows and the watermark, so rows up to the same positions, behind the same
+//! Invariant: I7: results follow from the admitted rows and the watermark, so rows up to the same positions, behind the same
 //! heartbeats, have brought out what was brought out before, no less and no more.
 
 use crate::checkpoint::recover::Base;
 use crate::input::Input;
-use citystream_model::time::{Micros, Watermark};
+use citystream_model::time::{Micros, Watermark, format_time};
 use citystream_model::{Error, Result};
 use citystream_state::manifest::{ReplayedBeat, StreamProgress};
 use std::time::Instant;
@@ -47,6 +47,8 @@ impl Replaying {
             input.read_again(known, replay.admitted.get(at).copied().unwrap_or(0), &beats)?;
         }
         let (epoch, watermark, clock) = (base.from, base.watermark(), replay.clock);
+        let (job, sealed_in, rows) = (&base.claim.job, replay.sealed_in, replay.admitted.iter().sum::<u64>());
+        tracing::info!(job, epoch, sealed_in, rows, "reading the rows since the state of the checkpoint again");
         Ok(Some(Self { epoch, watermark, clock, started: Instant::now() }))
     }
 
@@ -67,9 +69,11 @@ impl Replaying {
         if watermark == self.watermark {
             return Ok(rows);
         }
+        let (found, expected) = (format_time(watermark.0), format_time(self.watermark.0));
         Err(Error::internal(format!(
-            "rows that were read again led to watermark {watermark:?}, expected {:?}",
-            self.watermark
+            "rows since the state of the checkpoint led to watermark {found} when they were read again, expected {expected} as in \
+             epoch {}; please report this, and start anew with another checkpoint folder",
+            self.epoch
         )))
     }
 }

@@ -102,6 +102,8 @@ pub fn resume(
         patience.check_stop()?;
         let mut base = patience.open(|_| how.folder.look(clear, published))?;
         let mut connected = patience.open(|_| connect.connect(Some(&base)))?;
+        let dataflow = restore(&mut connected, &mut base, plan.clone(), parallelism)?;
+        let replay = Replaying::of(&base, &mut connected.inputs)?;
         // Files or messages of epochs that no manifest knows: a manifest was lost, or the folder is an older copy, unless an
         // older instance still runs: then the next look finds its manifests.
         let newest = newest(&connected.publishers(), patience)?;
@@ -112,8 +114,6 @@ pub fn resume(
             }
             continue;
         }
-        let dataflow = restore(&mut connected, &mut base, plan.clone(), parallelism)?;
-        let replay = Replaying::of(&base, &mut connected.inputs)?;
         if !patience.open(|_| how.folder.take_over(&base.claim))? {
             tracing::info!(job = base.claim.job, "an older instance still runs, and has to end first");
             patience.open(|_| how.folder.stop_older(published))?;

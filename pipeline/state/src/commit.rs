@@ -71,14 +71,7 @@ pub fn claim(base: &Manifest, newest: u64, writer: &str, release: &str) -> Manif
         (_, None) => Some(base.epoch + 1..newest + 1),
         (_, Some(pending)) => Some(pending.start..newest + 1),
     };
-    let nothing_since = || Replay {
-        sealed_in: base.epoch,
-        watermark: base.watermark,
-        streams: base.streams.clone(),
-        admitted: vec![0; base.streams.len()],
-        heartbeats: Vec::new(),
-        clock: 0,
-    };
+    let nothing_since = || Replay::nothing_since(base.epoch, base.watermark, &base.streams);
     Manifest {
         // Its state is that of `base`, so that another one is kept to fall back on.
         replay: base.replay.clone().or_else(|| Some(nothing_since())),

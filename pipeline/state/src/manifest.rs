@@ -1,7 +1,7 @@
 //! Manifests: all that an epoch is. One text object each, for people to read and for machines to trust.
 //!
 //! ```text
-//!   citystream-manifest 1 crc32c 9ae0daaf
+//!   citystream-manifest 2 crc32c 9ae0daaf
 //!   { "job": "corridor_flow_5m", "epoch": 17, "watermark": ..., "streams": [...], "runs": [...], "staged": [...] }
 //! ```
 
@@ -81,7 +81,7 @@ pub struct Replay {
     pub admitted: Vec<u64>,
     /// Heartbeats since, in the order of their positions within each partition.
     pub heartbeats: Vec<ReplayedBeat>,
-    /// Wall clock of the newest row, microseconds: rows that came from the future then are judged as they were.
+    /// Latest wall clock at which rows since were judged, microseconds: one that is behind the records rejects more of them.
     pub clock: Micros,
 }
 
@@ -121,6 +121,16 @@ pub struct PartitionProgress {
     pub newest: Option<Micros>,
     /// Time of the newest row, and how far it lay behind its record time, microseconds.
     pub newest_row: Option<(Micros, Micros)>,
+}
+
+// === impl Replay ===
+
+impl Replay {
+    /// Nothing to read again behind the seal of epoch `sealed_in`, which had this watermark and progress.
+    pub fn nothing_since(sealed_in: u64, watermark: Option<Micros>, streams: &[StreamProgress]) -> Self {
+        let admitted = vec![0; streams.len()];
+        Self { sealed_in, watermark, streams: streams.to_vec(), admitted, heartbeats: Vec::new(), clock: Micros::MIN }
+    }
 }
 
 // === impl Manifest ===

@@ -40,6 +40,8 @@ pub struct Found {
     pub manifests: Vec<Manifest>,
     /// Epochs newer than the first of them that cannot be read, and why.
     pub damaged: Vec<(u64, String)>,
+    /// True where another instance has removed some meanwhile, so that there are newer ones.
+    pub is_old: bool,
 }
 
 /// How often manifests are listed again because all that were listed had gone.
@@ -94,7 +96,6 @@ impl CheckpointStore {
     pub async fn newest(&self, states: usize) -> Result<Found> {
         let mut found = Found::default();
         for _ in 0..LISTINGS {
-            let mut gone = false;
             for epoch in self.epochs().await?.into_iter().rev() {
                 if !found.wants(epoch, states) {
                     continue;
@@ -102,7 +103,7 @@ impl CheckpointStore {
                 match self.find(epoch).await {
                     Ok(Some(manifest)) => found.manifests.push(manifest),
                     // Another instance has made newer ones meanwhile.
-                    Ok(None) => gone = true,
+                    Ok(None) => found.is_old = true,
                     Err(error) if is_damage(&error) && found.manifests.is_empty() => {
                         found.damaged.push((epoch, error.to_string()));
                     }
@@ -110,7 +111,7 @@ impl CheckpointStore {
                     Err(error) => return Err(error),
                 }
             }
-            if !gone || !found.manifests.is_empty() {
+            if !found.is_old || !found.manifests.is_empty() {
                 break;
             }
             found = Found::default();
@@ -219,7 +220,11 @@ impl CheckpointStore {
     /// The store cannot be used; whatever was removed was not needed.
     pub async fn collect_garbage(&self) -> Result<usize> {
         // None between the oldest and the newest goes: an instance that was taken over finds the next one of its own.
-        let kept = self.newest(KEPT).await?.manifests;
+        let Found { manifests: kept, is_old, .. } = self.newest(KEPT).await?;
+        if is_old {
+            // Whoever has newer ones sees to it.
+            return Ok(0);
+        }
         let Some(oldest) = kept.iter().map(|manifest| manifest.epoch).min() else { return Ok(0) };
         let old: Vec<u64> = self.epochs().await?.into_iter().filter(|epoch| *epoch < oldest).collect();
         let segments = self.segments().await?;

@@ -84,6 +84,8 @@ pub struct Life {
     pub clock: Option<i64>,
     /// At which look the clock jumps, and by how much.
     pub jump: Option<(i64, Micros)>,
+    /// True when there is little memory: windows close one at a time, and what comes out is published at once.
+    pub pressed: bool,
     /// At which poll the last partition of each stream comes into being, if nobody has seen it yet.
     pub grows: Option<usize>,
 }
@@ -94,7 +96,7 @@ impl Life {
     /// One that nothing happens to.
     pub fn plain() -> Self {
         let (fault, stop, clock, jump, grows) = (None, None, None, None, None);
-        Self { fault, stop, visible: 1_000, shards: 1, tick: 1_000, clock, jump, grows }
+        Self { fault, stop, visible: 1_000, shards: 1, tick: 1_000, clock, jump, pressed: false, grows }
     }
 
     /// A random one, with a fault or a stop.
@@ -108,7 +110,8 @@ impl Life {
         let day = if rng.random() { DAY } else { -DAY };
         let jump = rng.random_bool(0.1).then(|| (rng.random_range(0..100), day));
         let grows = rng.random_bool(0.2).then(|| rng.random_range(0..10));
-        Self { fault, stop, visible, shards, tick, clock, jump, grows }
+        let pressed = rng.random_bool(0.2);
+        Self { fault, stop, visible, shards, tick, clock, jump, pressed, grows }
     }
 }
 

@@ -15,7 +15,7 @@ use citystream_operators::memory::Memory;
 use citystream_operators::plan::StreamPlan;
 use citystream_runtime::checkpoint::recover::Base;
 use citystream_runtime::input::Input;
-use citystream_runtime::job::Job;
+use citystream_runtime::job::{Job, Relief};
 use citystream_runtime::output::{Output, RETRY_PAUSE};
 use citystream_runtime::start::patience::Patience;
 use citystream_runtime::start::{self, Checkpointing, Connect, Connected, Ready};
@@ -58,6 +58,7 @@ impl Shared {
             clock: Arc::new(SystemClock),
             stop: self.stop.clone(),
             retry_pause: RETRY_PAUSE,
+            relief: Relief::of(&memory),
             dataflow,
             memory,
             threads: self.threads.clone(),

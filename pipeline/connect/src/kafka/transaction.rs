@@ -255,8 +255,14 @@ impl Publisher for Transactions {
     }
 
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
-        // Also finds out what was published before, and ends what an earlier process had open.
-        self.with_session(|_, _| Ok(()))?;
+        // Also finds out what was published before, and ends what an earlier process had open: perhaps by completing it.
+        self.with_session(|_, known| match known.0.filter(|published| *published > epoch && self.is_strict) {
+            None => Ok(()),
+            Some(published) => {
+                let message = format!("topic '{}': epoch {published} was published meanwhile", self.topic);
+                Err(Error::unavailable(format!("{message}; a start that looks again goes on behind it")))
+            }
+        })?;
         let is_kept = |part: &String| keep.iter().any(|file| file.from == *part);
         let is_over = |part: &String| epoch_in(&self.identity, part).is_some_and(|of| of <= epoch) && !is_kept(part);
         self.outbox.list()?.iter().filter(|part| is_over(part)).try_for_each(|part| self.outbox.remove(part))

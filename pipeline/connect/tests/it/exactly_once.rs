@@ -175,6 +175,20 @@ fn an_older_process_that_wakes_up_removes_nothing_of_a_newer_one() {
 }
 
 #[test]
+fn an_epoch_behind_the_claim_is_noticed() {
+    let job = Job::new("behind");
+    let mut other = job.process("w2", 9, &[]);
+    let staged = stage(&mut other, "a");
+    other.publisher().unwrap().publish(9, &staged).unwrap();
+    let schema = rows(&[]).batch.schema();
+    let outbox = job.outbox("w1", 8);
+    let late = TransactionalSink::open(&client(), "jams", &job.topic, &[], &schema, outbox, PATIENCE).unwrap();
+    let error = late.publisher().unwrap().discard(7, &[]).unwrap_err();
+    assert!(error.to_string().contains("epoch 9 was published meanwhile"), "{error}");
+    assert!(error.is_retryable());
+}
+
+#[test]
 fn a_number_that_has_expired_is_no_reason_to_send_again() {
     let job = Job::new("expired");
     let mut sink = job.process("w1", 5, &[]);

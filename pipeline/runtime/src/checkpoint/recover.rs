@@ -218,7 +218,8 @@ impl JobFolder {
     }
 
     /// Ends an older instance that decides epochs faster than this one, which could start, gets ready: claims the job at once,
-    /// and goes on from nowhere yet. The next look finds everything at rest. `published` as for [`Self::look`].
+    /// and goes on from nowhere yet. The next look finds everything at rest; where the newest manifest is damaged nothing is
+    /// done, and the next look sees to that. `published` as for [`Self::look`].
     ///
     /// # Errors
     /// As [`Self::take_over`]; [`citystream_model::ErrorKind::Job`] when the job has changed.
@@ -284,7 +285,8 @@ impl Base {
 
     /// What is to be read again before the job goes on, if there is something.
     pub fn replay(&self) -> Option<&Replay> {
-        self.claim.replay.as_ref().filter(|replay| replay.streams != self.claim.streams)
+        let now = (self.claim.watermark, &self.claim.streams);
+        self.claim.replay.as_ref().filter(|replay| (replay.watermark, &replay.streams) != now)
     }
 
     /// Where `stream` is to be read from; `None` for a job that is new.

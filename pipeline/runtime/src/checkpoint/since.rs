@@ -16,13 +16,13 @@ pub(super) struct Since(Replay);
 
 impl Since {
     /// Nothing yet behind the seal of `epoch`.
-    pub(super) fn seal(epoch: u64, watermark: Option<Micros>, streams: Vec<StreamProgress>) -> Self {
-        let (admitted, heartbeats) = (vec![0; streams.len()], Vec::new());
-        Self(Replay { sealed_in: epoch, watermark, streams, admitted, heartbeats, clock: Micros::MIN })
+    pub(super) fn seal(epoch: u64, watermark: Option<Micros>, streams: &[StreamProgress]) -> Self {
+        Self(Replay::nothing_since(epoch, watermark, streams))
     }
 
-    pub(super) fn admit(&mut self, stream: usize, rows: u64) {
+    pub(super) fn admit(&mut self, stream: usize, rows: u64, now: Micros) {
         self.0.admitted[stream] += rows;
+        self.0.clock = self.0.clock.max(now);
     }
 
     pub(super) fn beat(&mut self, beat: ReplayedBeat) {
@@ -40,7 +40,7 @@ impl Since {
     }
 
     /// What a manifest of now says of it.
-    pub(super) fn replay(&self, now: Micros) -> Replay {
-        Replay { clock: now, ..self.0.clone() }
+    pub(super) fn replay(&self) -> Replay {
+        self.0.clone()
     }
 }

@@ -12,6 +12,7 @@ use super::Input;
 use citystream_codec::Records;
 use citystream_connect::SourceEvent;
 use citystream_model::position::{Offset, Partition};
+use citystream_model::time::{Micros, format_time};
 use citystream_model::{Error, Result};
 use citystream_state::manifest::{ReplayedBeat, StreamProgress};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +88,10 @@ impl Input {
                     again.reach(partition, offset);
                     self.held.push(event);
                 }
-                SourceEvent::Added { .. } => self.held.push(event),
+                SourceEvent::Added { partition } => {
+                    heard.insert(partition);
+                    self.held.push(event);
+                }
                 SourceEvent::Unavailable { .. } | SourceEvent::Recovered => now.push(event),
             }
         }
@@ -115,10 +119,12 @@ impl Input {
         self.again.as_ref().is_none_or(|again| again.left.is_empty())
     }
 
-    /// Takes in the heartbeats that came behind the last of these rows.
+    /// Has partitions whose rows have all been judged again take in the heartbeats that came behind the last of them: windows
+    /// close as they did.
     pub fn catch_up(&mut self) {
-        let known = self.again.iter().flat_map(|again| &again.known.partitions);
-        known.for_each(|(partition, at)| self.gate.catch_up(*partition, at.offset));
+        let Some(Again { known, left, .. }) = &self.again else { return };
+        let done = known.partitions.iter().filter(|(partition, _)| !left.contains(partition));
+        done.for_each(|(partition, at)| self.gate.catch_up(*partition, at.offset));
     }
 
     /// Goes on with rows that nobody has read; how many were read again.
@@ -128,19 +134,23 @@ impl Input {
     pub fn go_on(&mut self) -> Result<u64> {
         let Some(again) = self.again.take() else { return Ok(0) };
         let newest = self.progress().partitions;
-        let differs = again
-            .known
-            .partitions
-            .iter()
-            .find(|(partition, at)| newest.get(partition).is_none_or(|found| found.newest != at.newest));
+        let differs = again.known.partitions.iter().find_map(|(partition, at)| {
+            let found = newest.get(partition).and_then(|found| found.newest);
+            (found != at.newest).then(|| {
+                let shown = |time: Option<Micros>| time.map_or_else(|| "none".to_owned(), format_time);
+                format!(", in partition {partition} newest time {}, expected {}", shown(found), shown(at.newest))
+            })
+        });
         if again.found != again.admitted || differs.is_some() {
-            let at =
-                differs.map_or_else(String::new, |(partition, _)| format!(", partition {partition} at another time"));
             let message = format!(
-                "topic '{}': the rows since the last checkpoint are not those that were read before: found {} of them, expected \
-                 {}{at}; records were deleted or compacted away, or the topic was made anew. The job cannot go on from \
-                 this checkpoint: start anew with another checkpoint folder",
-                self.stream.topic, again.found, again.admitted,
+                "topic '{}': the rows since the state of the checkpoint are not those that were read before: found {} admitted \
+                 ones, expected {}{}. Records were deleted or compacted away while the job was down, or the topic was made \
+                 anew: the job cannot go on from this checkpoint, start anew with another checkpoint folder. To prevent it, let \
+                 the topic keep what is new for longer than the job is ever down (retention.ms, min.compaction.lag.ms)",
+                self.stream.topic,
+                again.found,
+                again.admitted,
+                differs.unwrap_or_default(),
             );
             return Err(Error::unavailable(message).permanent());
         }

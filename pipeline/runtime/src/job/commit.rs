@@ -53,6 +53,8 @@ impl Job {
             staged.extend(retries.until_done(|| sink.stage())?);
         }
         let streams = self.inputs.iter().map(Input::progress).collect();
+        // Windows that close a few at a time may be in between: a replay would close them all.
+        let is_settled = self.dataflow.watermark() == self.watermark();
         let watermark = match self.dataflow.watermark() {
             // Behind the end of the input comes the input of a later run.
             Watermark::END => self.watermark(),
@@ -61,8 +63,12 @@ impl Job {
         let watermark = (watermark != Watermark::NONE).then_some(watermark.0);
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
         // Results that come early follow from the clock too.
-        let may_be_light = self.spec.emit == Emit::Final;
-        checkpoints.begin(&mut self.dataflow, Cut { watermark, streams, staged, may_be_light }, now)
+        let may_be_light = self.spec.emit == Emit::Final && is_settled;
+        checkpoints.begin(&mut self.dataflow, Cut { watermark, streams, staged, may_be_light }, now)?;
+        if !is_settled {
+            checkpoints.seal_next();
+        }
+        Ok(())
     }
 
     fn note(&mut self, done: Option<Committed>, now: Micros) {

@@ -40,7 +40,9 @@ impl Job {
         let slowest = slowest
             .min_by_key(|(watermark, _, _)| *watermark)
             .map(|(_, stream, partition)| (stream.clone(), partition));
-        let (watermark, errors) = (self.dataflow.watermark(), (self.expression_errors)());
+        // Those of rows that are read again were counted by whoever read them first.
+        let errors = if self.replay.is_some() { 0 } else { (self.expression_errors)() };
+        let watermark = self.dataflow.watermark();
         self.status.update(|status| {
             status.expression_errors = errors;
             status.lag = lag;
@@ -57,7 +59,7 @@ impl Job {
     pub(super) fn bound_memory(&mut self) -> Result<()> {
         let (state, limit) = (self.dataflow.state_bytes() as u64, self.memory.limit());
         let mut buffers = self.buffered_bytes();
-        if buffers > limit / 4 {
+        if buffers > self.relief.output {
             self.relieve()?;
             buffers = self.buffered_bytes();
         }

@@ -66,6 +66,10 @@ impl Job {
         if claim.narrow(explaining) {
             return Ok(());
         }
+        // With other partitions than before, rows that are read again stand where they stood.
+        if self.replay.is_some() {
+            return self.exchange_from_now_on();
+        }
         tracing::warn!(
             job = self.spec.name,
             stream = input.stream.name,
@@ -84,7 +88,7 @@ impl Job {
             return Ok(());
         }
         if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.note_admitted(stream, read.admitted);
+            checkpoints.note_admitted(stream, read.admitted, now);
             if read.rejects.iter().any(|reject| reject.record.timestamp > now) {
                 // The clock had a say, which a replay does not know.
                 checkpoints.seal_next();

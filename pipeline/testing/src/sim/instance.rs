@@ -16,7 +16,7 @@ use citystream_model::{Error, Result};
 use citystream_operators::memory::Memory;
 use citystream_runtime::checkpoint::recover::{Base, JobFolder};
 use citystream_runtime::input::{Input, late_schema};
-use citystream_runtime::job::Job;
+use citystream_runtime::job::{Job, Relief};
 use citystream_runtime::metrics::Metrics;
 use citystream_runtime::output::Output;
 use citystream_runtime::start::patience::Patience;
@@ -98,7 +98,8 @@ fn lived(world: &World, number: u64, life: &Life, line: Line) -> Result<()> {
     let interval = life.tick * 9;
     let how = Checkpointing { folder: &folder, interval, in_line: true, patience: &patience, now: start };
     let ready = start::resume(&how, &connector, &plan, life.shards, false)?;
-    let job = assemble(world, ready, memory, clock, stop.clone(), status.clone())?;
+    let relief = if life.pressed { Relief { state: 0, output: 0 } } else { Relief::of(&memory) };
+    let job = Job { relief, ..assemble(world, ready, memory, clock, stop.clone(), status.clone())? };
     turn(job, life, &stop)
 }
 
@@ -130,6 +131,7 @@ fn assemble(
         clock,
         stop,
         retry_pause: Duration::ZERO,
+        relief: Relief::of(&memory),
         dataflow,
         memory,
         threads: Threads::default(),

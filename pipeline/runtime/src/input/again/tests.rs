@@ -65,7 +65,10 @@ fn rows_that_are_not_those_of_before_are_refused() {
     shown(&mut input);
     assert!(input.has_been_read_again());
     let error = input.go_on().unwrap_err();
-    assert!(error.to_string().contains("found 8 of them, expected 9; records were deleted or compacted"), "{error}");
+    assert!(
+        error.to_string().contains("found 8 admitted ones, expected 9. Records were deleted or compacted"),
+        "{error}"
+    );
     assert!(!error.is_retryable());
     let error = again([11, 2], 9).map(drop).unwrap_err();
     assert!(error.to_string().contains("partition 0: it was read up to offset 11 but the log ends at 10"), "{error}");
