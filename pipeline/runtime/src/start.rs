@@ -122,8 +122,10 @@ pub fn resume(
         let checkpoints = settle(how, connect, base, connected.publishers())?;
         return Ok(Ready { connected, dataflow, replay, checkpoints: Some(checkpoints) });
     }
-    let message = format!("job '{}': its checkpoint folder changed each time that it was looked at", how.folder.job);
-    Err(Error::unavailable(format!("{message}; is it started again and again?")).permanent())
+    let message =
+        format!("job '{}': its checkpoint folder changed each of {ROUNDS} times that it was looked at", how.folder.job);
+    let reasons = "other instances of it start all the time, or somebody copies into the folder";
+    Err(Error::unavailable(format!("{message}: {reasons}")).permanent())
 }
 
 /// The newest epoch that has published something; 0 for none.
@@ -132,7 +134,8 @@ fn newest(publishers: &[Arc<dyn Publisher>], patience: &Patience<'_>) -> Result<
     Ok(epochs.collect::<Result<Vec<_>>>()?.into_iter().flatten().max().unwrap_or(0))
 }
 
-/// The operators and the inputs' gates as they were when the state of `base` was sealed. What a new job starts with is noted in its claim.
+/// The operators and the inputs' gates as they were when the state of `base` was sealed. What a new job starts with is noted in
+/// its claim.
 fn restore(connected: &mut Connected, base: &mut Base, plan: StreamPlan, parallelism: usize) -> Result<Dataflow> {
     let (streams, shards) = (connected.inputs.len(), connected.shards(parallelism));
     let runs = std::mem::take(&mut base.runs);
