@@ -86,12 +86,7 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
 
 /// Of results that come out early the last ones are those that come out once; true when some did.
 fn revised(case: &Case, names: &[&str], streamed: &[String]) -> Result<bool, String> {
-    let Some((start, rest)) =
-        case.job.split_once("sink = '").and_then(|(start, rest)| Some((start, rest.split_once('\'')?.1)))
-    else {
-        return Ok(false);
-    };
-    let text = format!("{start}emit = 'updates', sink = 'kafka:topic.out'{rest}");
+    let Some(text) = run::with_emit(&case.job, "updates", "kafka:topic.out") else { return Ok(false) };
     let job = match run::prepare(&case.world.ddl(), &text, &case.world.tables()) {
         Ok(job) => job,
         Err(findings) if findings.iter().all(|finding| finding.code == "S103") => return Ok(false),

@@ -77,6 +77,13 @@ impl Connectors for Permissive {
     }
 }
 
+/// The text of `job` with results that come out as `emit` says, to `sink`; `None` where it names no sink.
+pub fn with_emit(job: &str, emit: &str, sink: &str) -> Option<String> {
+    let (start, rest) = job.split_once("sink = '")?;
+    let (_, rest) = rest.split_once('\'')?;
+    Some(format!("{start}emit = '{emit}', sink = '{sink}'{rest}"))
+}
+
 /// Reads declarations and compiles a job file that holds one job.
 ///
 /// # Errors

@@ -134,6 +134,12 @@ impl World {
         Self::of(case, DELTA, tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap(), None)
     }
 
+    /// As [`World::delta`], with a table whose rows replace one another; `None` too when the job cannot have results early.
+    pub fn keyed(case: Case) -> Option<Arc<Self>> {
+        let job = run::with_emit(&case.job, "early every 100 ms", "delta:out")?;
+        Self::delta(Case { job, ..case })
+    }
+
     fn of(case: Case, scheme: &str, runtime: Runtime, flaw: Option<Flaw>) -> Option<Arc<Self>> {
         let mut job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
         job.spec.sinks = vec![SinkRef { scheme: scheme.to_owned(), target: "out".to_owned() }];

@@ -9,7 +9,7 @@ use citystream_connect::Sink;
 use citystream_connect::files::{Naming, ParquetConfig, ParquetSink, table_path};
 use citystream_lake::delta::duties::Duties;
 use citystream_lake::delta::{self, DeltaConfig};
-use citystream_model::job::{DELTA, LatePolicy, PartitionBy, SinkRef};
+use citystream_model::job::{DELTA, Emit, LatePolicy, PartitionBy, SinkRef};
 use citystream_model::position::StartFrom;
 use citystream_model::time::{Clock, Micros};
 use citystream_model::{Error, Result};
@@ -193,8 +193,9 @@ impl Connector<'_> {
     fn table(&self, sink: &SinkRef, schema: &SchemaRef, naming: &Naming) -> Result<Box<dyn Sink>> {
         let name = sink.target.as_str();
         let partition_by = PartitionBy::of(&sink.scheme);
+        let spec = &self.world.job.spec;
         let log = if sink.scheme == DELTA {
-            Some(delta::log(DeltaConfig {
+            let config = DeltaConfig {
                 place: tables::place(self.world, Arc::clone(&self.store), name),
                 schema: Arc::clone(schema),
                 partition_by: partition_by.clone(),
@@ -203,7 +204,11 @@ impl Connector<'_> {
                 is_replaced: false,
                 // They would come at any time.
                 duties: Duties::none(),
-            })?)
+            };
+            if spec.emit != Emit::Final && *sink == spec.sinks[0] {
+                return Ok(Box::new(delta::upsert(config, &spec.key, spec.freshness, naming.clone())?));
+            }
+            Some(delta::log(config)?)
         } else {
             None
         };
@@ -214,7 +219,7 @@ impl Connector<'_> {
             schema: Arc::clone(schema),
             partition_by,
             file_target: 4_000,
-            freshness: self.world.job.spec.freshness,
+            freshness: spec.freshness,
             naming: naming.clone(),
             handle: self.world.runtime.handle().clone(),
             name: sink.to_string(),

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 
 /// Random schedules of a plain run.
 const SCHEDULES: u64 = 1_000;
-/// Random schedules of a plain run over Delta tables.
-const DELTA_SCHEDULES: u64 = 60;
+/// Random schedules of a plain run over Delta tables, as many again over those whose rows replace one another.
+const DELTA_SCHEDULES: u64 = 40;
 /// Cases whose every request meets every fault.
 const ENUMERATED: usize = 3;
 /// Failures that are shown before the run stops.
@@ -99,24 +99,27 @@ fn each_step_done_wrongly_is_noticed() {
     }
 }
 
-/// A random schedule of some instances, one after the other, over Delta tables.
-fn delta_schedule(seed: u64) -> Option<Result<u64, String>> {
+/// A random schedule of some instances, one after the other, over the Delta tables of a world.
+fn delta_schedule(seed: u64, world: fn(Case) -> Option<Arc<World>>) -> Option<Result<u64, String>> {
     let case = Case::generate(seed);
     let mut rng = case.rng(7);
     let lives: Vec<Life> = (0..rng.random_range(1..5)).map(|_| Life::random(&mut rng)).collect();
-    let world = World::delta(case)?;
+    let world = world(case)?;
     Some(world.run(&lives).map_err(|error| format!("CITYSTREAM_SIM_DELTA_SEED={seed}: {lives:#?}\n{error}")))
 }
 
 #[test]
 fn random_schedules_over_delta_tables() {
-    if let Some(seed) = number("CITYSTREAM_SIM_DELTA_SEED") {
-        return println!("{:?}", delta_schedule(seed).unwrap().unwrap_or_else(|error| panic!("{error}")));
-    }
-    let wanted = number("CITYSTREAM_SIM_DELTA_CASES").unwrap_or(DELTA_SCHEDULES) as usize;
-    let first = number("CITYSTREAM_SIM_FIRST").unwrap_or(0);
-    for ran in (first..).filter_map(delta_schedule).take(wanted) {
-        ran.unwrap_or_else(|error| panic!("{error}"));
+    for world in [World::delta as fn(Case) -> Option<Arc<World>>, World::keyed] {
+        if let Some(seed) = number("CITYSTREAM_SIM_DELTA_SEED") {
+            println!("{:?}", delta_schedule(seed, world).map(|run| run.unwrap_or_else(|error| panic!("{error}"))));
+            continue;
+        }
+        let wanted = number("CITYSTREAM_SIM_DELTA_CASES").unwrap_or(DELTA_SCHEDULES) as usize;
+        let first = number("CITYSTREAM_SIM_FIRST").unwrap_or(0);
+        for ran in (first..).filter_map(|seed| delta_schedule(seed, world)).take(wanted) {
+            ran.unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 }
 
