@@ -39,11 +39,16 @@ impl Job {
         }
     }
 
-    /// A process whose next epoch is `next`; it has taken the job over.
-    fn process(&self, writer: &str, next: u64, keep: &[StagedFile]) -> TransactionalSink {
+    /// A process whose next epoch is `next`.
+    fn open(&self, writer: &str, next: u64) -> TransactionalSink {
         let schema = rows(&[]).batch.schema();
         let outbox = self.outbox(writer, next);
-        let sink = TransactionalSink::open(&client(), "jams", &self.topic, &[], &schema, outbox, PATIENCE).unwrap();
+        TransactionalSink::open(&client(), "jams", &self.topic, &[], &schema, outbox, PATIENCE).unwrap()
+    }
+
+    /// The same; it has taken the job over.
+    fn process(&self, writer: &str, next: u64, keep: &[StagedFile]) -> TransactionalSink {
+        let sink = self.open(writer, next);
         sink.publisher().unwrap().discard(next - 1, keep).unwrap();
         sink
     }
@@ -122,10 +127,7 @@ fn a_transaction_that_a_dead_process_left_open_holds_nobody_up() {
     let staged = stage(&mut first, "b");
     drop(first);
     job.dies_within(6);
-    let schema = rows(&[]).batch.schema();
-    let outbox = job.outbox("w2", 8);
-    let second = TransactionalSink::open(&client(), "jams", &job.topic, &[], &schema, outbox, PATIENCE).unwrap();
-    let publisher = second.publisher().unwrap();
+    let publisher = job.open("w2", 8).publisher().unwrap();
     assert_eq!(publisher.newest().unwrap(), Some(5));
     publisher.discard(7, &staged).unwrap();
     publisher.publish(6, &staged).unwrap();
@@ -180,10 +182,7 @@ fn an_epoch_behind_the_claim_is_noticed() {
     let mut other = job.process("w2", 9, &[]);
     let staged = stage(&mut other, "a");
     other.publisher().unwrap().publish(9, &staged).unwrap();
-    let schema = rows(&[]).batch.schema();
-    let outbox = job.outbox("w1", 8);
-    let late = TransactionalSink::open(&client(), "jams", &job.topic, &[], &schema, outbox, PATIENCE).unwrap();
-    let error = late.publisher().unwrap().discard(7, &[]).unwrap_err();
+    let error = job.open("w1", 8).publisher().unwrap().discard(7, &[]).unwrap_err();
     assert!(error.to_string().contains("epoch 9 was published meanwhile"), "{error}");
     assert!(error.is_retryable());
 }

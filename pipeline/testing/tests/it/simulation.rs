@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 /// Random schedules of a plain run.
 const SCHEDULES: u64 = 1_000;
 /// Random schedules of a plain run over Delta tables, as many again over those whose rows replace one another.
-const DELTA_SCHEDULES: u64 = 40;
+const DELTA_SCHEDULES: u64 = 60;
 /// Cases whose every request meets every fault.
 const ENUMERATED: usize = 3;
 /// Failures that are shown before the run stops.
