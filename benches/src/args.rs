@@ -20,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   citystream-benches run join --perf              one run with a profile (linux-perf)
   citystream-benches bare tumble                  our decoder and a hash map, without Kafka
   citystream-benches recovery --keys 1000000      kill -9, and how long the job takes to go on
+  citystream-benches overhead tumble              the same job without and with checkpoints, in turn
   citystream-benches latency --commit-interval 100ms
   citystream-benches generate flow --sensors 12 --seconds 2
 
@@ -66,6 +67,25 @@ pub(crate) enum Command {
         /// Keys of the open window, about
         #[arg(long, value_name = "N", default_value_t = 1_000_000)]
         keys: u32,
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Run a job without and with checkpoints in turn, and print the ratio
+    Overhead {
+        /// Which job
+        job: JobName,
+        /// Which broker
+        #[arg(long, default_value = "kafka")]
+        broker: Kind,
+        /// The job's --checkpoint-interval
+        #[arg(long, value_name = "DURATION", default_value = "10s")]
+        interval: String,
+        /// Runs each way
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        repeats: u32,
+        /// The input; --seconds 250 keeps a core busy for half a minute
+        #[command(flatten)]
+        input: Input,
         #[command(flatten)]
         machine: Machine,
     },

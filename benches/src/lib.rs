@@ -22,6 +22,7 @@ pub mod latency;
 pub mod measure;
 pub mod oracle;
 pub mod output;
+pub mod overhead;
 pub mod process;
 pub mod profile;
 pub mod record;

@@ -11,7 +11,7 @@ use citystream_benches::measure::{self, Plan};
 use citystream_benches::record::Writer;
 use citystream_benches::sensors::Sensors;
 use citystream_benches::workload::{JobName, Topic, Workload};
-use citystream_benches::{bare, fill, latency, oracle, recovery, table};
+use citystream_benches::{bare, fill, latency, oracle, overhead, recovery, table};
 use clap::Parser;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -35,6 +35,11 @@ fn main() -> Result<()> {
         Command::Recovery { broker, keys, machine } => {
             let bench = bench(&machine)?;
             let outcome = recover_once(broker, keys, &bench);
+            clean(&bench, machine.keep).and(outcome)
+        }
+        Command::Overhead { job, broker, interval, repeats, input, machine } => {
+            let bench = bench(&machine)?;
+            let outcome = compare(job, broker, &interval, repeats, &input, &bench);
             clean(&bench, machine.keep).and(outcome)
         }
         Command::Latency { broker, commit_interval, records, machine } => {
@@ -94,6 +99,20 @@ fn recover_once(kind: broker::Kind, keys: u32, bench: &Bench) -> Result<()> {
         found.checkpoint_bytes as f64 / f64::from(1 << 20),
         found.recovery_s,
         found.ready_s
+    );
+    Ok(())
+}
+
+fn compare(job: JobName, kind: broker::Kind, interval: &str, repeats: u32, input: &Input, bench: &Bench) -> Result<()> {
+    let workload = input.workload(job);
+    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
+    let found = overhead::run(bench, &broker, kind, job, &workload, interval, repeats)?;
+    let ((cpu, cpu_with), (wall, wall_with)) = (found.cpu_s_per_million(), found.wall_s());
+    println!(
+        "{job}, a checkpoint every {interval}: {cpu:.3} CPU-s per million events without, {cpu_with:.3} with ({:+.1} %); \
+         {wall:.1} s without, {wall_with:.1} s with ({:+.1} %); medians of {repeats}",
+        (cpu_with / cpu - 1.0) * 100.0,
+        (wall_with / wall - 1.0) * 100.0
     );
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 /// Median, smallest and largest of some runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     least: f64,
     most: f64,
 }
@@ -99,7 +99,7 @@ pub fn stages(cost: &Cost) -> String {
     text
 }
 
-fn spread(values: impl Iterator<Item = f64>) -> Spread {
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Spread {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);

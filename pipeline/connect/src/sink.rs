@@ -15,6 +15,22 @@ pub struct SinkRows {
     pub event_times: Vec<Option<Micros>>,
     /// Deterministic id of each row; empty when no sink of the job asked.
     pub ids: Vec<u128>,
+    /// Of each row, whether it says that the row of its key is none any more: then only its key counts. Where a key comes
+    /// again in the same rows, it is removed first. Empty when nothing is removed; sinks whose rows do not replace one another
+    /// get nothing that is.
+    pub removed: Vec<bool>,
+}
+
+impl SinkRows {
+    /// Rows without ids, none of which removes another.
+    pub fn new(batch: RecordBatch, event_times: Vec<Option<Micros>>) -> Self {
+        Self { batch, event_times, ids: Vec::new(), removed: Vec::new() }
+    }
+
+    /// True when the row at `at` removes the one of its key.
+    pub fn removes(&self, at: usize) -> bool {
+        self.removed.get(at).copied().unwrap_or_default()
+    }
 }
 
 /// Rows that became durable and visible.

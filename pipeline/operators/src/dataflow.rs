@@ -270,7 +270,7 @@ impl Dataflow {
             }
             let home = self.layout.owners.get(owner.operator).cloned();
             let home = home.ok_or_else(|| Error::internal("a checkpoint of another plan"))?;
-            let by = home.by.get(if home.by.len() > 1 { run.port } else { 0 });
+            let by = home.by.get(run.port.min(home.by.len().saturating_sub(1)));
             let by = by.ok_or_else(|| Error::internal("a checkpoint of another plan"))?;
             for (shard, batch) in by.split(run.batch, 0, self.stages[home.stage].len())? {
                 parts.entry((home.stage, shard, home.at)).or_default().push(Run { port: run.port, batch });

@@ -1,7 +1,7 @@
 //! A piece of SQL that DataFusion runs over batches in hand.
 
 use crate::plan::{FragmentPlan, StreamPlan};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use citystream_model::{Error, Result};
 use datafusion::catalog::TableProvider;
@@ -53,9 +53,9 @@ impl Feed {
         self.number
     }
 
-    /// Type of the column at `at`.
-    pub fn data_type(&self, at: usize) -> &DataType {
-        self.schema.field(at).data_type()
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     /// The table that a plan scans to read this feed.

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod operator;
 mod pane;
 pub mod plan;
+mod revision;
 pub mod session;
 mod session_pane;
 pub mod trial;

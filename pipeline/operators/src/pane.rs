@@ -12,12 +12,13 @@
 //! a pane when the last window over it has closed. Its work is in two phases where several shards read one stream: each
 //! shard puts out states of closed panes (`Partial`), one operator per share of the keys puts them together (`Final`).
 
-use crate::aggregates::{Aggregates, Arguments, Sealed, failed};
+use crate::aggregates::{Aggregates, Arguments, Groups, Sealed, failed};
 use crate::closing;
 use crate::group_keys;
 use crate::keys::KeyDict;
 use crate::operator::{OpenWindows, Operator, Parts};
 use crate::plan::{KeyRole, PaneSpec};
+use crate::revision::Having;
 use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -29,14 +30,17 @@ use citystream_state::run::{Run, Snapshot};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
+use early::Revisions;
 use open::Open;
 use ring::Ring;
+use shown::Shown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod early;
 mod open;
 mod ring;
+mod shown;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -82,6 +86,9 @@ pub(crate) struct Pane {
     /// Parts of closed panes in the ring that no checkpoint has, by the watermark that closed them.
     fresh: Vec<(Micros, Sealed)>,
     parts: Parts,
+    revisions: Revisions,
+    /// What is a result by what came out last; `None` where no result vanishes.
+    shown: Option<Shown>,
     /// The window after the last one that was put out.
     next: Option<Window>,
     watermark: Watermark,
@@ -116,7 +123,7 @@ impl Pane {
             shared: group_keys::exprs(spec, KeyRole::OfPane, session)?,
             dict: KeyDict::new(Arc::new(Schema::new(group_keys::fields(spec, KeyRole::Key))))?,
             overlap: spec.overlap.filter(|_| phase != Phase::Partial),
-            revises: spec.revises,
+            revises: spec.revises.is_some(),
             schema: Arc::clone(&spec.schema),
             states: states::schema(spec, &aggregates),
             aggregates,
@@ -124,6 +131,8 @@ impl Pane {
             ring: Ring::default(),
             fresh: Vec::new(),
             parts: Parts::default(),
+            revisions: Revisions::new(),
+            shown: Having::plan(spec, session)?.filter(|_| phase != Phase::Partial).map(Shown::new),
             next: None,
             watermark: Watermark::NONE,
             open_bytes: 0,
@@ -170,7 +179,7 @@ impl Pane {
         };
         self.dict.hold(&pane.live.numbers()[known..]);
         if self.revises && self.phase != Phase::Partial {
-            pane.changed.extend(places.iter().map(|place| pane.live.numbers()[*place]));
+            self.revisions.note(closes_at, places.iter().map(|place| pane.live.numbers()[*place]));
         }
         match (&input.values, rows) {
             (Values::Rows(values), None) => pane.live.update(values, &places)?,
@@ -224,23 +233,40 @@ impl Pane {
             .map_err(|error| Error::internal("result of a window").caused_by(error))
     }
 
+    /// Puts out results of a window, or those that `shown` has something to say of.
+    fn put_out(
+        &mut self,
+        groups: &mut Groups,
+        of: (Micros, &[ScalarValue], Option<Window>),
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        let (closes_at, shared, window) = of;
+        let values = groups.results()?;
+        let mut rows = self.rows(groups.numbers(), shared, window, values)?;
+        if let Some(shown) = &mut self.shown {
+            rows = shown.revise(closes_at, groups.numbers(), &rows)?;
+        }
+        out.push(rows);
+        Ok(())
+    }
+
     /// Puts out every pane that closes at or before the watermark.
     fn close_panes(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
         if self.phase == Phase::Partial {
             return self.pass_on(self.watermark.0, out).map(drop);
         }
-        while let Some((_, mut pane)) = self.close(self.watermark.0) {
-            if self.revises && pane.changed.is_empty() {
-                continue;
-            }
+        while let Some((closes_at, mut pane)) = self.close(self.watermark.0) {
             let shared = std::mem::take(&mut pane.shared);
-            let mut groups = match self.revises {
-                true => pane.changes(&self.aggregates, &self.dict)?,
-                false => pane.total(&self.aggregates, &self.dict)?,
+            let mut groups = if self.revises {
+                let changed = self.revisions.take(closes_at);
+                if changed.is_empty() {
+                    continue;
+                }
+                pane.changes(&changed, &self.aggregates, &self.dict)?
+            } else {
+                pane.total(&self.aggregates, &self.dict)?
             };
-            let values = groups.results()?;
-            let rows = self.rows(groups.numbers(), &shared, None, values)?;
-            out.push(rows);
+            self.put_out(&mut groups, (closes_at, &shared, None), out)?;
         }
         Ok(())
     }
@@ -262,13 +288,16 @@ impl Pane {
                 self.ring.push(closes_at - pane, pane_states, &self.aggregates, &mut self.dict)?;
             }
             self.ring.drop_before(window.start, &self.aggregates, &mut self.dict)?;
-            if let Some(mut groups) = self.ring.total(&self.aggregates, &self.dict)? {
-                let values = groups.results()?;
-                let rows = self.rows(groups.numbers(), &[], Some(window), values)?;
-                out.push(rows);
+            let groups = match self.revisions.of_window(window, pane) {
+                None => self.ring.total(&self.aggregates, &self.dict)?,
+                Some(changed) => self.ring.total_of(&changed, &self.aggregates, &self.dict)?,
+            };
+            if let Some(mut groups) = groups {
+                self.put_out(&mut groups, (window.end, &[], Some(window)), out)?;
             }
             let next = windows.after(window);
             self.ring.drop_before(next.start, &self.aggregates, &mut self.dict)?;
+            self.revisions.drop_before(next.start, pane);
             self.next = Some(next);
         }
         Ok(())
@@ -281,6 +310,8 @@ impl Pane {
             self.open.values_mut().for_each(|pane| pane.renumber(&moved, keys));
             self.fresh.iter_mut().for_each(|(_, part)| part.renumber(&moved));
             self.ring.renumber(&moved);
+            self.revisions.renumber(&moved);
+            self.shown.iter_mut().for_each(|shown| shown.renumber(&moved));
         }
         Ok(())
     }
@@ -305,6 +336,7 @@ impl Operator for Pane {
         }
         // A pane that came out early may close without a word.
         if !results.is_empty() || self.open.len() < open {
+            self.shown.iter_mut().for_each(|shown| shown.close(watermark.0));
             self.forget_fresh();
             self.ring_bytes = self.ring.bytes();
             self.sweep()?;
@@ -324,13 +356,18 @@ impl Operator for Pane {
 
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
         let is_whole = self.parts.is_next_whole(whole);
-        let runs = self.parts_of_state(is_whole)?;
+        let mut runs = self.parts_of_state(is_whole)?;
+        runs.extend(self.shown_run()?);
         Ok(Snapshot { is_whole, runs })
     }
 
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.resume_at(watermark);
         for run in runs {
+            if run.port == states::SHOWN {
+                self.restore_shown(&run, watermark)?;
+                continue;
+            }
             let Some(mut batch) = self.needed(&run, watermark)? else { continue };
             let closes_at = closing::take(&mut batch)?;
             let input = self.states(&batch);
@@ -340,7 +377,11 @@ impl Operator for Pane {
     }
 
     fn state_bytes(&self) -> usize {
-        self.dict.bytes() + self.open_bytes + self.ring_bytes
+        self.dict.bytes()
+            + self.open_bytes
+            + self.ring_bytes
+            + self.revisions.bytes()
+            + self.shown.as_ref().map_or(0, Shown::bytes)
     }
 
     fn open_windows(&self, windows: &mut OpenWindows) {
@@ -369,7 +410,8 @@ pub(crate) fn gather(batches: &[RecordBatch], out: &mut Vec<RecordBatch>) -> Res
         rows += batch.num_rows();
         if rows >= ROWS_PER_BATCH || at + 1 == batches.len() {
             let together = concat_batches(&batch.schema(), &batches[from..=at]);
-            out.push(together.map_err(|error| Error::internal("results of windows").caused_by(error))?);
+            let together = together.map_err(|error| Error::internal("results of windows").caused_by(error))?;
+            out.extend((together.num_rows() > 0).then_some(together));
             (from, rows) = (at + 1, 0);
         }
     }

@@ -112,14 +112,26 @@ pub struct PaneSpec {
     pub input: DFSchemaRef,
     /// Group keys over the rows, and what each is.
     pub keys: Vec<(Expr, KeyRole)>,
+    /// Indices of the keys that tell a window from every other, each of them alone: its end, and its start unless windows
+    /// of several lengths start there.
+    pub telling: Vec<usize>,
     /// Aggregate functions over the rows.
     pub aggregates: Vec<Expr>,
     /// How panes make up windows; `None` when a pane is a window. A pane ends at its [`CLOSES_AT`].
     pub overlap: Option<Overlap>,
-    /// Columns that come out: keys, then aggregates.
+    /// Columns that come out: keys, then aggregates; [`REMOVED`] is not among them.
     pub schema: SchemaRef,
-    /// True when results come out before they are final too, and again when they change.
-    pub revises: bool,
+    /// How results come out before they are final too; `None` when they do not.
+    pub revises: Option<Revision>,
+}
+
+/// How results come out before they are final, and again when they change.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// What groups have to fulfil to be results, over the columns that come out, which are called `c0`, `c1`, ...
+    pub having: Option<Expr>,
+    /// True when what was a result may be none later. Behind the other columns comes out [`REMOVED`] then.
+    pub may_vanish: bool,
 }
 
 /// `GROUP BY` a session, its keys and more.
@@ -180,7 +192,12 @@ pub struct OutputSpec {
     /// Indices of source number and offset (both Int64) of the record that a stateless job's row came from; for a
     /// windowed job's row the watermark at which its window closed, and -1.
     pub origin: Option<(usize, usize)>,
+    /// Index of [`REMOVED`].
+    pub removed: Option<usize>,
 }
 
 /// Name of the hidden Int64 column that says at which watermark a row's window closes.
 pub const CLOSES_AT: &str = "__closes_at";
+
+/// Name of the hidden Boolean column that says of a row that it is no result any more: only what names its group counts.
+pub const REMOVED: &str = "__removed";

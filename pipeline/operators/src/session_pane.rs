@@ -22,6 +22,7 @@ use crate::group_keys;
 use crate::operator::{OpenWindows, Operator};
 use crate::pane::gather;
 use crate::plan::{KeyRole, SessionPaneSpec};
+use crate::revision::Having;
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
@@ -31,13 +32,16 @@ use citystream_state::run::{Run, Snapshot};
 use complete::{Complete, OpenSession};
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
+use early::Revisions;
 use keys::Keys;
 use spans::Spans;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod complete;
+mod early;
 mod keys;
+mod results;
 mod spans;
 mod states;
 #[cfg(test)]
@@ -63,6 +67,8 @@ pub(crate) struct SessionPane {
     open: BTreeMap<Micros, Open>,
     /// The newest of the others, if a session of it may go on.
     complete: Option<Complete>,
+    /// `None` where results come out once.
+    revisions: Option<Revisions>,
     watermark: Watermark,
     // METRICS
     /// Bytes of open panes.
@@ -104,6 +110,7 @@ impl SessionPane {
             keys: Keys::new(groups)?,
             open: BTreeMap::new(),
             complete: None,
+            revisions: Having::plan(groups, session)?.map(Revisions::new),
             watermark: Watermark::NONE,
             open_bytes: 0,
         })
@@ -150,7 +157,11 @@ impl SessionPane {
             Some(rows) => rows.values().iter().map(|row| numbers[*row as usize]).collect(),
         };
         let times = |at: usize| input.times.value(rows.map_or(at, |rows| rows.value(at) as usize));
-        let places = pane.spans.add(&some(&input.sessions), times, &mut self.keys);
+        let sessions = some(&input.sessions);
+        if let Some(revisions) = &mut self.revisions {
+            revisions.changed.extend(sessions.iter().map(|key| *key as u32));
+        }
+        let places = pane.spans.add(&sessions, times, &mut self.keys);
         if let Some((groups, values)) = &input.groups {
             let groups = pane.place(&some(groups), &places, &mut self.keys);
             match rows {
@@ -201,37 +212,6 @@ impl SessionPane {
         Ok(())
     }
 
-    /// Results of sessions that have ended.
-    fn put_out(&mut self, pane: &Complete, ended: &[OpenSession], out: &mut Vec<RecordBatch>) -> Result<()> {
-        let rows = pane.rows(ended);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let numbers: Vec<u32> = rows.values().iter().map(|row| pane.sealed.numbers[*row as usize]).collect();
-        let mut groups = self.aggregates.groups()?;
-        let places: Vec<usize> = numbers.iter().map(|number| *number as usize).collect();
-        let places = groups.place(&places, self.keys.len());
-        groups.merge(&self.aggregates, &pane.sealed.states_of(&rows)?, &places)?;
-        let bound = |of: fn(&OpenSession, Micros) -> Micros| -> ArrayRef {
-            let each = |session: &OpenSession| std::iter::repeat_n(of(session, self.gap), session.groups.len());
-            Arc::new(TimestampMicrosecondArray::from_iter_values(ended.iter().flat_map(each)))
-        };
-        let (session_keys, more_keys) = self.keys.columns(&numbers, self.session_keys.len())?;
-        let (mut session_keys, mut more_keys) = (session_keys.into_iter(), more_keys.into_iter());
-        let missing = || Error::internal("a session lacks a key");
-        let key = |role: &KeyRole| match role {
-            KeyRole::Start => Ok(bound(|session, _| session.start)),
-            KeyRole::End => Ok(bound(|session, gap| session.last.saturating_add(gap))),
-            KeyRole::OfPane => session_keys.next().ok_or_else(missing),
-            KeyRole::Key => more_keys.next().ok_or_else(missing),
-        };
-        let mut columns = self.roles.iter().map(key).collect::<Result<Vec<_>>>()?;
-        columns.extend(groups.results()?);
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
-        out.push(batch.map_err(|error| Error::internal("result of a session").caused_by(error))?);
-        Ok(())
-    }
-
     /// Forgets keys that no pane has.
     fn sweep(&mut self) -> Result<()> {
         let moved = self.keys.sweep()?;
@@ -246,6 +226,9 @@ impl SessionPane {
         }
         if let Some(complete) = &mut self.complete {
             complete.renumber(moved.sessions(), moved.groups());
+        }
+        if let Some(revisions) = &mut self.revisions {
+            revisions.renumber(moved.sessions(), moved.groups());
         }
         Ok(())
     }
@@ -281,6 +264,12 @@ impl Operator for SessionPane {
         gather(&results, out)
     }
 
+    fn fire_early(&mut self, until: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut results = Vec::new();
+        self.revise(until.0, &mut results)?;
+        gather(&results, out)
+    }
+
     fn seal(&mut self, _: bool) -> Result<Snapshot> {
         Ok(Snapshot { is_whole: true, runs: self.runs()? })
     }
@@ -290,7 +279,8 @@ impl Operator for SessionPane {
     }
 
     fn state_bytes(&self) -> usize {
-        self.keys.bytes() + self.open_bytes + self.complete.as_ref().map_or(0, Complete::bytes)
+        let complete = self.complete.as_ref().map_or(0, Complete::bytes);
+        self.keys.bytes() + self.open_bytes + complete + self.revisions.as_ref().map_or(0, Revisions::bytes)
     }
 
     /// Sessions; one that reaches over several open panes counts in each.

@@ -70,8 +70,15 @@ impl Output {
                 times.iter().collect()
             }
         };
+        let removed = match self.spec.removed {
+            None => Vec::new(),
+            Some(at) => {
+                let removed = batch.column(at).as_boolean_opt().ok_or_else(|| wrong("column of removed rows"))?;
+                removed.iter().map(Option::unwrap_or_default).collect()
+            }
+        };
         let ids = self.ids(batch, &published, &event_times, seen)?;
-        Ok(SinkRows { batch: published, event_times, ids })
+        Ok(SinkRows { batch: published, event_times, ids, removed })
     }
 
     /// An id is a hash of the job, the row's content, and where it came from: the record of a stateless job's row, the

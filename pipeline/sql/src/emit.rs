@@ -1,12 +1,18 @@
 //! Results that come out before they are final: which jobs can, and which columns say what a later row replaces.
 
+mod vanish;
+
 use crate::plan::route;
 use crate::text::Statement;
+use citystream_functions::Overlap;
 use citystream_model::Diagnostic;
 use citystream_model::job::{Emit, JobSpec, PARQUET};
-use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, StreamPlan};
+use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, Revision, StreamPlan};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
+
+/// Most windows that a row may be in, where each comes out early.
+const MOST_WINDOWS: i64 = 100;
 
 /// What is wrong: message and help.
 type Wrong = (String, &'static str);
@@ -20,9 +26,16 @@ pub(crate) fn apply(statement: &Statement, spec: &mut JobSpec, plan: &mut Stream
     let names: Vec<String> = plan.output.schema.fields().iter().map(|field| field.name().clone()).collect();
     check_sinks(spec)
         .and_then(|()| {
-            let (pane, output) = last_aggregate(&mut plan.nodes)?;
-            let groups = group_columns(pane, output, &names)?;
-            pane.revises = true;
+            let Last { pane, output, is_session } = last_aggregate(&mut plan.nodes)?;
+            check_windows(spec.emit, pane.overlap)?;
+            let groups = group_columns(pane, output, is_session, &names)?;
+            let having = vanish::condition(&output.plan, output)?;
+            // A row may prolong a session, or join two.
+            let may_vanish = having.is_some() || is_session;
+            if may_vanish {
+                plan.output.removed = Some(vanish::carry(output)?);
+            }
+            pane.revises = Some(Revision { having, may_vanish });
             Ok(groups)
         })
         .and_then(|groups| choose_key(spec, groups))
@@ -39,36 +52,59 @@ fn check_sinks(spec: &JobSpec) -> Result<(), Wrong> {
     }
 }
 
-/// The aggregate whose results are the job's rows, and what makes rows of them.
-fn last_aggregate(nodes: &mut [PlanNode]) -> Result<(&mut PaneSpec, &FragmentPlan), Wrong> {
-    let help =
-        "let the last step of the query be GROUP BY over tumble, date_bin or date_trunc; or write emit = 'final'";
+/// Each row of a pane changes all windows over it, which come out each time as long as they are open.
+fn check_windows(emit: Emit, overlap: Option<Overlap>) -> Result<(), Wrong> {
+    let windows = match overlap {
+        None => 1,
+        Some(Overlap::Hop { slide, size, .. }) => size / slide,
+        Some(Overlap::Cumulate { step, size }) => size / step,
+    };
+    if matches!(emit, Emit::Updates) || windows <= MOST_WINDOWS {
+        return Ok(());
+    }
+    let message =
+        format!("a row is in {windows} windows, and each of them would come out early; at most {MOST_WINDOWS} do");
+    Err((message, "write emit = 'updates', with which windows come out when they end; or take a longer slide or step"))
+}
+
+/// The aggregate whose results are the job's rows.
+struct Last<'a> {
+    pane: &'a mut PaneSpec,
+    /// What makes rows of its groups.
+    output: &'a mut FragmentPlan,
+    is_session: bool,
+}
+
+fn last_aggregate(nodes: &mut [PlanNode]) -> Result<Last<'_>, Wrong> {
+    let help = "let the last step of the query be GROUP BY over tumble, hop, cumulate, session, date_bin or date_trunc; or write emit = 'final'";
     let wrong =
         |what: &str| Err((format!("only groups of a window can come out before they are final; found {what}"), help));
     let Some((last, nodes)) = nodes.split_last_mut() else { return wrong("no operator") };
-    let (NodeKind::Stateless(output), [Input::Node(at)]) = (&last.kind, &last.inputs[..]) else {
+    let (NodeKind::Stateless(output), [Input::Node(at)]) = (&mut last.kind, &last.inputs[..]) else {
         return wrong("a query without a window");
     };
-    let pane = match nodes.get_mut(*at).map(|node| &mut node.kind) {
-        Some(NodeKind::Pane(pane)) if pane.overlap.is_none() => pane,
-        Some(NodeKind::Pane(_)) => return wrong("hop or cumulate"),
-        Some(NodeKind::SessionPane(_) | NodeKind::Session(_)) => return wrong("a session"),
+    let (pane, is_session) = match nodes.get_mut(*at).map(|node| &mut node.kind) {
+        Some(NodeKind::Pane(pane)) => (pane, false),
+        Some(NodeKind::SessionPane(session)) => (&mut session.groups, true),
+        Some(NodeKind::Session(_)) => return wrong("the rows of a session"),
         Some(NodeKind::ClosedWindow { .. }) => return wrong("a join, OVER or array_agg, which need the whole window"),
         _ => return wrong("a query without a window"),
     };
-    let Some(what) = behind(output) else { return Ok((pane, output)) };
+    let Some(what) = behind(output) else { return Ok(Last { pane, output, is_session }) };
     let message =
-        format!("a row that came out early may vanish again by a {what} behind its GROUP BY, and nothing would say so");
-    Err((message, "filter and join before GROUP BY, or write emit = 'final'"))
+        format!("results come out before they are final right behind GROUP BY and HAVING; found a {what} behind it");
+    Err((message, "join before GROUP BY, or write emit = 'final'"))
 }
 
-/// What stands between the groups and the output beside projections.
+/// What stands between the groups and the output beside projections and conditions.
 fn behind(output: &FragmentPlan) -> Option<&'static str> {
     let mut found = None;
     let walked = output.plan.apply(|node| {
         found = match node {
-            LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::TableScan(_) => None,
-            LogicalPlan::Filter(_) => Some("condition (HAVING)"),
+            LogicalPlan::Projection(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::TableScan(_)
+            | LogicalPlan::Filter(_) => None,
             LogicalPlan::Join(_) => Some("join"),
             _ => Some("further step"),
         };
@@ -77,24 +113,34 @@ fn behind(output: &FragmentPlan) -> Option<&'static str> {
     walked.map_or(Some("further step"), |_| found)
 }
 
-/// The output columns that name a group: those of its keys, and those of its window, which each tell the other.
+/// The output columns that name a group.
 struct GroupColumns {
     keys: Vec<String>,
+    /// Those of its window, each of which tells which window it is.
     window: Vec<String>,
+    /// Those of its window that several windows share: where windows cumulate, their start.
+    shared: Vec<String>,
 }
 
-fn group_columns(pane: &PaneSpec, output: &FragmentPlan, names: &[String]) -> Result<GroupColumns, Wrong> {
+fn group_columns(
+    pane: &PaneSpec,
+    output: &FragmentPlan,
+    is_session: bool,
+    names: &[String],
+) -> Result<GroupColumns, Wrong> {
     let shown = |key: usize| {
         let is_it = |at: &usize| route::origin(&output.plan, *at, output) == Some((0, key));
         (0..names.len()).find(is_it).map(|at| names[at].clone())
     };
-    let mut columns = GroupColumns { keys: Vec::new(), window: Vec::new() };
+    let mut columns = GroupColumns { keys: Vec::new(), window: Vec::new(), shared: Vec::new() };
     let mut has_window = false;
     for (at, (expr, role)) in pane.keys.iter().enumerate() {
-        has_window |= *role != KeyRole::Key;
+        let role = if is_session && *role == KeyRole::OfPane { KeyRole::Key } else { *role };
+        has_window |= role != KeyRole::Key;
         match (shown(at), role) {
             (Some(name), KeyRole::Key) => columns.keys.push(name),
-            (Some(name), _) => columns.window.push(name),
+            (Some(name), _) if pane.telling.contains(&at) => columns.window.push(name),
+            (Some(name), _) => columns.shared.push(name),
             (None, KeyRole::Key) => return Err(missing(&expr.to_string())),
             (None, _) => {}
         }
@@ -113,14 +159,15 @@ fn missing(what: &str) -> Wrong {
 
 /// The columns of the groups, unless the job has named them itself, in an order of its own.
 fn choose_key(spec: &mut JobSpec, groups: GroupColumns) -> Result<(), Wrong> {
-    let GroupColumns { keys, window } = groups;
+    let GroupColumns { keys, window, shared } = groups;
     if spec.key.is_empty() {
         spec.key = keys.into_iter().chain(window).collect();
         return Ok(());
     }
     let help = "leave the key out, or name the columns of GROUP BY and no others";
     let key = spec.key.join(", ");
-    if let Some(other) = spec.key.iter().find(|name| !keys.contains(name) && !window.contains(name)) {
+    let may_be_in = |name: &&String| [&keys, &window, &shared].iter().any(|columns| columns.contains(name));
+    if let Some(other) = spec.key.iter().find(|name| !may_be_in(name)) {
         return Err((
             format!("key = '{key}' holds '{other}', which may change from one row of a group to the next"),
             help,

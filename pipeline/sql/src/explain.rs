@@ -17,7 +17,8 @@ use citystream_operators::plan::{
     Input, Keeps, KeyRole, NodeKind, PaneSpec, PlanNode, Route, SessionPaneSpec, SessionSpec,
 };
 use datafusion::common::JoinType;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, ident};
 use expression::sql;
 use std::fmt::Write;
 use std::time::Duration;
@@ -238,7 +239,22 @@ fn keys_of(spec: &PaneSpec, is_wanted: impl Fn(KeyRole) -> bool) -> String {
 
 fn aggregates_of(spec: &PaneSpec) -> String {
     let aggregates = spec.aggregates.iter().map(sql).collect::<Vec<_>>().join(", ");
-    if aggregates.is_empty() { aggregates } else { format!(": {aggregates}") }
+    let aggregates = if aggregates.is_empty() { aggregates } else { format!(": {aggregates}") };
+    match spec.revises.as_ref().and_then(|revision| revision.having.as_ref()) {
+        None => aggregates,
+        Some(having) => format!("{aggregates}; results where {}", sql(&over_names(having, spec))),
+    }
+}
+
+/// `having` over the names of the columns that come out.
+fn over_names(having: &Expr, spec: &PaneSpec) -> Expr {
+    let named = having.clone().transform(|expr| {
+        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        let at = column.name().strip_prefix('c').and_then(|at| at.parse::<usize>().ok());
+        let field = at.and_then(|at| spec.schema.fields().get(at));
+        Ok(field.map_or(Transformed::no(expr.clone()), |field| Transformed::yes(ident(field.name()))))
+    });
+    named.map_or_else(|_| having.clone(), |named| named.data)
 }
 
 fn session(spec: &SessionSpec) -> String {

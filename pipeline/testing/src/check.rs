@@ -104,7 +104,11 @@ fn revised(case: &Case, names: &[&str], streamed: &[String]) -> Result<bool, Str
     for batch in outcome.batches() {
         for row in (0..batch.num_rows()).map(|at| batch.slice(at, 1)) {
             let key = row.project(&key).expect("columns of the key");
-            last.insert(render(std::slice::from_ref(&key), key.num_columns()), render(&[row], columns).remove(0));
+            let key = render(std::slice::from_ref(&key), key.num_columns());
+            match job.plan.output.removed.is_some_and(|at| row.column(at).as_boolean().value(0)) {
+                true => drop(last.remove(&key)),
+                false => drop(last.insert(key, render(&[row], columns).remove(0))),
+            }
         }
     }
     let mut last: Vec<String> = last.into_values().collect();

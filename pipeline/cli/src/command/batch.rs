@@ -182,6 +182,6 @@ impl Run<'_> {
         }
         let batch = rejects_batch(stream, job, rejects)?;
         let event_times = rejects.iter().map(|reject| Some(reject.record.timestamp)).collect();
-        sink.write(&SinkRows { batch, event_times, ids: Vec::new() }, self.now)
+        sink.write(&SinkRows::new(batch, event_times), self.now)
     }
 }

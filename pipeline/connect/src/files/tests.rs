@@ -67,7 +67,7 @@ fn rows(rows: &[(Option<&str>, Option<Micros>, i64)]) -> SinkRows {
         Arc::new(Float64Array::from_iter(rows.iter().map(|row| Some(row.2 as f64 / 2.0)))),
     ];
     let batch = RecordBatch::try_new(schema(), columns).unwrap();
-    SinkRows { batch, event_times: rows.iter().map(|row| row.1).collect(), ids: Vec::new() }
+    SinkRows::new(batch, rows.iter().map(|row| row.1).collect())
 }
 
 impl Table {

@@ -9,7 +9,7 @@
 
 use super::config::KafkaClient;
 use super::fault::no_topic;
-use super::sink::messages;
+use super::sink::{Message, messages};
 use super::transaction::{Known, Transactions};
 use crate::files::failure as store_failure;
 use crate::kafka::partition_count;
@@ -75,7 +75,8 @@ pub struct TransactionalSink {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Records {
     pub(crate) keys: Vec<Option<Vec<u8>>>,
-    pub(crate) values: Vec<Vec<u8>>,
+    /// `None` for a tombstone.
+    pub(crate) values: Vec<Option<Vec<u8>>>,
     /// 32 hexadecimal digits each.
     pub(crate) ids: Vec<String>,
     bytes: usize,
@@ -175,10 +176,10 @@ impl Sink for TransactionalSink {
             // First, so that an error means that the rows were not taken.
             self.put()?;
         }
-        for (row, id) in messages(&self.encoder, rows)? {
-            self.open.bytes += row.value.len() + row.key.as_ref().map_or(0, Vec::len);
-            self.open.keys.push(row.key);
-            self.open.values.push(row.value);
+        for Message { key, value, id } in messages(&self.encoder, rows)? {
+            self.open.bytes += value.as_ref().map_or(0, Vec::len) + key.as_ref().map_or(0, Vec::len);
+            self.open.keys.push(key);
+            self.open.values.push(value);
             self.open.ids.push(id);
         }
         if !rows.ids.is_empty() {
@@ -224,12 +225,12 @@ impl Records {
     fn encode(&self) -> Result<Bytes> {
         let columns: [(&str, ArrayRef); 3] = [
             ("key", Arc::new(self.keys.iter().map(Option::as_deref).collect::<BinaryArray>())),
-            ("value", Arc::new(BinaryArray::from_iter_values(&self.values))),
+            ("value", Arc::new(self.values.iter().map(Option::as_deref).collect::<BinaryArray>())),
             ("id", Arc::new(StringArray::from_iter_values(&self.ids))),
         ];
         let write = || {
             let batch = RecordBatch::try_from_iter_with_nullable(
-                columns.into_iter().zip([true, false, false]).map(|((name, column), null)| (name, column, null)),
+                columns.into_iter().zip([true, true, false]).map(|((name, column), null)| (name, column, null)),
             )?;
             let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
             writer.write(&batch)?;
@@ -244,8 +245,9 @@ impl Records {
         for batch in StreamReader::try_new(bytes, None)? {
             let batch = batch?;
             let column = |at: usize| batch.column(at);
-            records.keys.extend(column(0).as_binary::<i32>().iter().map(|key| key.map(<[u8]>::to_vec)));
-            records.values.extend(column(1).as_binary::<i32>().iter().flatten().map(<[u8]>::to_vec));
+            let bytes = |at: usize| column(at).as_binary::<i32>().iter().map(|bytes| bytes.map(<[u8]>::to_vec));
+            records.keys.extend(bytes(0));
+            records.values.extend(bytes(1));
             records.ids.extend(column(2).as_string::<i32>().iter().flatten().map(str::to_owned));
         }
         Ok(records)

@@ -78,14 +78,27 @@ impl KafkaSink {
     }
 }
 
-/// Rows as messages, each with its id as text.
-pub(crate) fn messages(encoder: &RowEncoder, rows: &SinkRows) -> Result<impl Iterator<Item = (EncodedRow, String)>> {
+/// A row as it is sent.
+pub(crate) struct Message {
+    pub(crate) key: Option<Vec<u8>>,
+    /// `None` says that the row of the key is none any more: a tombstone.
+    pub(crate) value: Option<Vec<u8>>,
+    /// The row's id, 32 hexadecimal digits.
+    pub(crate) id: String,
+}
+
+/// Rows as messages.
+pub(crate) fn messages(encoder: &RowEncoder, rows: &SinkRows) -> Result<impl Iterator<Item = Message>> {
     let encoded = encoder.encode(&rows.batch)?;
     if rows.ids.len() != encoded.len() {
         let (found, expected) = (rows.ids.len(), encoded.len());
         return Err(Error::internal(format!("kafka sink: found {found} row ids, expected {expected}")));
     }
-    Ok(encoded.into_iter().zip(rows.ids.iter().map(|id| format!("{id:032x}"))))
+    let message = |(at, (row, id)): (usize, (EncodedRow, &u128))| {
+        let value = (!rows.removes(at)).then_some(row.value);
+        Message { key: row.key, value, id: format!("{id:032x}") }
+    };
+    Ok(encoded.into_iter().zip(&rows.ids).enumerate().map(message))
 }
 
 impl Sink for KafkaSink {
@@ -96,9 +109,9 @@ impl Sink for KafkaSink {
     fn write(&mut self, rows: &SinkRows, _now: Micros) -> Result<()> {
         let messages = messages(&self.encoder, rows)?;
         self.producer.make_room(&self.topic, WAIT)?;
-        for (row, id) in messages {
+        for Message { key, value, id } in messages {
             let headers = [(JOB, Some(self.job.as_bytes())), (ID, Some(id.as_bytes()))];
-            self.producer.send(&self.topic, None, row.key.as_deref(), Some(&row.value), &headers, None)?;
+            self.producer.send(&self.topic, None, key.as_deref(), value.as_deref(), &headers, None)?;
         }
         self.producer.serve()
     }

@@ -157,7 +157,7 @@ impl Transactions {
             let records = self.outbox.read(&file.from, entry(file)?.crc32c)?;
             for ((key, value), id) in records.keys.iter().zip(&records.values).zip(&records.ids) {
                 let headers = [(JOB, Some(self.job.as_bytes())), (ID, Some(id.as_bytes()))];
-                let sent = producer.send(&self.topic, None, key.as_deref(), Some(value), &headers, None);
+                let sent = producer.send(&self.topic, None, key.as_deref(), value.as_deref(), &headers, None);
                 sent.map_err(|error| self.not_sent(error))?;
             }
         }

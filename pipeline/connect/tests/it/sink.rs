@@ -12,7 +12,7 @@ pub(crate) fn rows(rows: &[(&str, i64)]) -> SinkRows {
     let zones: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
     let cars: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
     let batch = RecordBatch::try_from_iter([("zone", zones), ("cars", cars)]).unwrap();
-    SinkRows { event_times: vec![None; rows.len()], ids: (1..).take(rows.len()).collect(), batch }
+    SinkRows { ids: (1..).take(rows.len()).collect(), ..SinkRows::new(batch, vec![None; rows.len()]) }
 }
 
 #[test]

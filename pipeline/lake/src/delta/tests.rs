@@ -49,7 +49,7 @@ fn rows(rows: &[(Option<&str>, i64, i64)]) -> SinkRows {
         Arc::new(Float64Array::from_iter(rows.iter().map(|row| Some(row.2 as f64 / 3.0)))),
     ];
     let batch = RecordBatch::try_new(schema(), columns).unwrap();
-    SinkRows { batch, event_times: times.into_iter().map(Some).collect(), ids: Vec::new() }
+    SinkRows::new(batch, times.into_iter().map(Some).collect())
 }
 
 /// One row per number, all at the start.

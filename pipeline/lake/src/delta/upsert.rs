@@ -5,15 +5,18 @@
 //!   rows of an epoch --the last of each key--> _staging/5f3a-17-0-w1.parquet --epoch 17 is decided--> MERGE, txn (.., 17)
 //! ```
 //!
+//! A row may also say that the one of its key is none any more; a last column tells the two apart on their way.
+//!
 //! With checkpoints an epoch's rows wait in a file that is not the table's; one MERGE, which carries the epoch's number,
 //! brings them in. Without, a MERGE is done when `freshness` or memory demands. Bounds of the keys let it skip files.
 
+use super::columns::Columns;
 use super::log::DeltaLog;
 use super::publisher::DeltaPublisher;
 use super::table::{Change, Mark, Place, Table, properties};
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
 use citystream_connect::files::{Naming, Staging, put_file, staged_name};
@@ -44,6 +47,8 @@ const MUCH: usize = 32 << 20;
 /// Names of the two sides of a MERGE.
 const SOURCE: &str = "newer";
 const TARGET: &str = "known";
+/// Column that says of a row on its way whether it removes the one of its key.
+const REMOVED: &str = "__removed";
 
 /// The sink; see the module.
 pub struct UpsertSink {
@@ -53,7 +58,7 @@ pub struct UpsertSink {
     freshness: Duration,
     naming: Naming,
     // STATES
-    /// Rows as they came, the columns of folders beside them.
+    /// Rows as they came, with the columns of folders and [`REMOVED`].
     rows: Vec<RecordBatch>,
     /// Bytes of `rows`, and of those that no later one replaces when it was last looked.
     bytes: usize,
@@ -93,7 +98,7 @@ impl UpsertSink {
         if self.rows.is_empty() {
             return Ok(None);
         }
-        let newest = newest_of(self.log.columns.whole(), &self.rows, &self.key)?;
+        let newest = newest_of(&self.rows, &self.key)?;
         self.bytes = newest.get_array_memory_size();
         self.kept_bytes = self.bytes;
         self.rows = vec![newest.clone()];
@@ -130,7 +135,7 @@ impl Sink for UpsertSink {
     }
 
     fn write(&mut self, rows: &SinkRows, now: Micros) -> Result<()> {
-        for batch in self.log.columns.with_folders(rows)? {
+        for batch in marked(&self.log.columns, rows)? {
             self.bytes += batch.get_array_memory_size();
             self.rows.push(batch);
         }
@@ -198,7 +203,11 @@ impl UpsertPublisher {
         for file in files {
             rows.extend(read(&self.log.table, file).await?);
         }
-        newest_of(self.log.columns.whole(), &rows, &self.key)
+        // Files of releases that removed no row have no column that says so.
+        let columns = self.log.columns.whole().fields().len();
+        let old = rows.iter_mut().filter(|rows| rows.num_columns() == columns);
+        old.into_iter().try_for_each(|rows| mark(rows.clone(), false).map(|marked| *rows = marked))?;
+        newest_of(&rows, &self.key)
     }
 }
 
@@ -252,23 +261,54 @@ impl DeltaLog {
     }
 }
 
-/// One MERGE: a row whose key the table has replaces that one, another is added.
+/// One MERGE: a row whose key the table has replaces or removes that one, another is added.
 async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: CommitProperties) -> DeltaResult<()> {
     let schema = rows.schema();
     let of = |side: &str, name: &str| Expr::Column(Column::new(Some(side), name));
     let is_same = same_key(&schema, key)?;
-    let columns = || schema.fields().iter().map(|field| (Column::from_name(field.name()), of(SOURCE, field.name())));
+    let names = || schema.fields().iter().map(|field| field.name()).filter(|name| *name != REMOVED);
+    let columns = || names().map(|name| (Column::from_name(name), of(SOURCE, name)));
+    let removes = rows.column_by_name(REMOVED).is_some_and(|removed| removed.as_boolean().true_count() > 0);
     let source = SessionContext::new().read_batch(rows)?;
-    let merge = delta
+    let mut merge = delta
         .merge(source, is_same)
         .with_source_alias(SOURCE)
         .with_target_alias(TARGET)
-        .with_commit_properties(properties)
+        .with_commit_properties(properties);
+    if removes {
+        merge = merge.when_matched_delete(|delete| delete.predicate(of(SOURCE, REMOVED)))?;
+    }
+    let merge = merge
         .when_matched_update(|update| columns().fold(update, |update, (column, value)| update.update(column, value)))?
         .when_not_matched_insert(|insert| {
+            let insert = if removes { insert.predicate(!of(SOURCE, REMOVED)) } else { insert };
             columns().fold(insert, |insert, (column, value)| insert.set(column, value))
         })?;
     merge.await.map(drop)
+}
+
+/// Rows with all columns of the table, and whether they remove the one of their key.
+fn marked(columns: &Columns, rows: &SinkRows) -> Result<Vec<RecordBatch>> {
+    if !rows.removed.contains(&true) {
+        return columns.with_folders(rows)?.into_iter().map(|batch| mark(batch, false)).collect();
+    }
+    let mut all = Vec::new();
+    for removed in [true, false] {
+        let some: BooleanArray = (0..rows.batch.num_rows()).map(|at| Some(rows.removes(at) == removed)).collect();
+        let batch = filter_record_batch(&rows.batch, &some).map_err(internal)?;
+        let times = rows.event_times.iter().zip(some.values()).filter(|(_, is_one)| *is_one);
+        let part = SinkRows::new(batch, times.map(|(time, _)| *time).collect());
+        all.extend(columns.with_folders(&part)?.into_iter().map(|batch| mark(batch, removed)));
+    }
+    all.into_iter().collect()
+}
+
+fn mark(rows: RecordBatch, removed: bool) -> Result<RecordBatch> {
+    let (schema, mut columns, count) = rows.into_parts();
+    let fields = schema.fields().iter().cloned();
+    let fields = fields.chain([Arc::new(Field::new(REMOVED, DataType::Boolean, false))]);
+    columns.push(Arc::new(BooleanArray::from(vec![removed; count])));
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).map_err(internal)
 }
 
 /// True where the two sides of a MERGE have one key: equalities only, which is what a hash join goes by.
@@ -288,8 +328,9 @@ fn same_key(schema: &SchemaRef, key: &[usize]) -> DeltaResult<Expr> {
 }
 
 /// The rows that none after them replaces.
-fn newest_of(schema: &SchemaRef, rows: &[RecordBatch], key: &[usize]) -> Result<RecordBatch> {
-    let all = concat_batches(schema, rows).map_err(internal)?;
+fn newest_of(rows: &[RecordBatch], key: &[usize]) -> Result<RecordBatch> {
+    let schema = rows.first().map(RecordBatch::schema).ok_or_else(|| internal("none"))?;
+    let all = concat_batches(&schema, rows).map_err(internal)?;
     let fields = key.iter().map(|at| SortField::new(schema.field(*at).data_type().clone())).collect();
     let columns: Vec<ArrayRef> = key.iter().map(|at| Arc::clone(all.column(*at))).collect();
     let keys = RowConverter::new(fields).and_then(|converter| converter.convert_columns(&columns)).map_err(internal)?;

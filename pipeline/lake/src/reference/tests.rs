@@ -91,7 +91,7 @@ fn a_delta_table_is_read_as_it_is_now() {
         ];
         let batch = RecordBatch::try_new(Arc::clone(&config.schema), columns).unwrap();
         let mut sink = ParquetSink::open(config).unwrap();
-        sink.write(&SinkRows { batch, event_times: vec![None], ids: Vec::new() }, 0).unwrap();
+        sink.write(&SinkRows::new(batch, vec![None]), 0).unwrap();
         sink.flush().unwrap();
     }
     let text = |schema| {

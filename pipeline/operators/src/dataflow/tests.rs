@@ -26,7 +26,8 @@ fn pane(input: Input, by_record_key: bool) -> PlanNode {
         aggregates: Vec::new(),
         overlap: None,
         schema,
-        revises: false,
+        telling: vec![1],
+        revises: None,
     };
     let route = Route::Keys { columns: Vec::new(), by_record_key };
     PlanNode { name: "pane".to_owned(), inputs: vec![input], kind: NodeKind::Pane(spec), route }
@@ -42,7 +43,7 @@ fn over(inputs: Vec<Input>, route: Route) -> PlanNode {
 /// Stages, each with its operators and exits.
 fn text(nodes: Vec<PlanNode>, streams: usize, trusted: bool) -> Vec<String> {
     let session = SessionStateBuilder::new().with_default_features().build();
-    let output = OutputSpec { schema: Arc::new(Schema::empty()), event_time: None, origin: None };
+    let output = OutputSpec { schema: Arc::new(Schema::empty()), event_time: None, origin: None, removed: None };
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let runtime = Arc::clone(session.runtime_env());
     let plan = StreamPlan { nodes, output, reads_headers: false, session, runtime };

@@ -7,9 +7,6 @@ use citystream_model::Result;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeSet;
 
-/// Bytes of a key that has changed: a number in a tree that is half full.
-const BYTES_OF_CHANGED: usize = 12;
-
 /// See the module's description. Each part holds its keys on its own.
 pub(super) struct Open {
     /// What came since parts were sealed last.
@@ -18,8 +15,6 @@ pub(super) struct Open {
     pub(super) sealed: Vec<Sealed>,
     /// How many of them stand in a checkpoint, the first ones.
     saved: usize,
-    /// Keys whose results have changed since they came out last, where they come out early.
-    pub(super) changed: BTreeSet<u32>,
     /// Values of the keys that all rows share.
     pub(super) shared: Vec<ScalarValue>,
     /// Bytes as last counted.
@@ -30,7 +25,7 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(live: Groups, shared: Vec<ScalarValue>) -> Self {
-        Self { live, sealed: Vec::new(), saved: 0, changed: BTreeSet::new(), shared, bytes: 0 }
+        Self { live, sealed: Vec::new(), saved: 0, shared, bytes: 0 }
     }
 
     /// Moves what is added to, to the parts that are not.
@@ -54,11 +49,10 @@ impl Open {
         self.saved = 0;
     }
 
-    /// Results of the keys that have changed since they came out last.
-    pub(super) fn changes(&mut self, by: &Aggregates, keys: &KeyDict) -> Result<Groups> {
+    /// All parts together, of keys that have changed.
+    pub(super) fn changes(&mut self, changed: &BTreeSet<u32>, by: &Aggregates, keys: &KeyDict) -> Result<Groups> {
         self.seal_live(by)?;
-        let changed = std::mem::take(&mut self.changed);
-        let parts = self.sealed.iter().map(|part| part.of_keys(&changed)).collect::<Result<Vec<_>>>()?;
+        let parts = self.sealed.iter().map(|part| part.of_keys(changed)).collect::<Result<Vec<_>>>()?;
         by.merge(&parts.iter().collect::<Vec<_>>(), keys.len())
     }
 
@@ -93,13 +87,11 @@ impl Open {
     pub(super) fn renumber(&mut self, moved: &[u32], keys: usize) {
         self.live.renumber(moved, keys);
         self.sealed.iter_mut().for_each(|part| part.renumber(moved));
-        self.changed = self.changed.iter().map(|number| moved[*number as usize]).collect();
     }
 
     /// Counts its bytes anew.
     pub(super) fn count(&mut self) -> usize {
-        let changed = self.changed.len() * BYTES_OF_CHANGED;
-        self.bytes = self.live.bytes() + self.sealed.iter().map(Sealed::bytes).sum::<usize>() + changed;
+        self.bytes = self.live.bytes() + self.sealed.iter().map(Sealed::bytes).sum::<usize>();
         self.bytes
     }
 }

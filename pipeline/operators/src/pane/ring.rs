@@ -14,9 +14,10 @@
 
 use crate::aggregates::{Aggregates, Groups, Sealed};
 use crate::keys::KeyDict;
+use citystream_functions::Window;
 use citystream_model::Result;
 use citystream_model::time::Micros;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Closed panes, oldest first.
 #[derive(Debug, Default)]
@@ -88,6 +89,22 @@ impl Ring {
     pub(super) fn total(&self, by: &Aggregates, keys: &KeyDict) -> Result<Option<Groups>> {
         let parts: Vec<&Sealed> = self.back.last().into_iter().chain(self.front()).collect();
         if parts.is_empty() { Ok(None) } else { by.merge(&parts, keys.len()).map(Some) }
+    }
+
+    /// The panes of a window.
+    pub(super) fn parts_of(&self, window: Window) -> impl Iterator<Item = &Sealed> {
+        let panes = self.panes.iter();
+        panes.filter(move |(start, _)| (window.start..window.end).contains(start)).map(|(_, pane)| pane)
+    }
+
+    /// All panes together, of some keys only; `None` without any.
+    pub(super) fn total_of(&self, some: &BTreeSet<u32>, by: &Aggregates, keys: &KeyDict) -> Result<Option<Groups>> {
+        if some.is_empty() {
+            return Ok(None);
+        }
+        let parts = self.back.last().into_iter().chain(self.front()).map(|part| part.of_keys(some));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        if parts.is_empty() { Ok(None) } else { by.merge(&parts.iter().collect::<Vec<_>>(), keys.len()).map(Some) }
     }
 
     /// The panes, oldest first.

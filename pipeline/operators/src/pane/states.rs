@@ -1,12 +1,13 @@
 //! States of panes on their way: from one phase to the next, and out of an operator and back.
 
 use super::open::Open;
+use super::shown::Shown;
 use super::{Input, Pane, Phase, Values};
 use crate::aggregates::{Aggregates, Sealed, failed};
 use crate::closing;
 use crate::group_keys;
 use crate::plan::{CLOSES_AT, KeyRole, PaneSpec};
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -15,6 +16,12 @@ use citystream_model::{Error, Result};
 use citystream_state::run::Run;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
+
+/// Port of the states of a pane that is to be put out here, and of one whose rows are passed on.
+const STATES: usize = 0;
+const PASSED_ON: usize = 1;
+/// Port of the groups that are results by what came out last: keys, end of the window.
+pub(super) const SHOWN: usize = 2;
 
 impl Pane {
     /// A batch of states, taken apart; its closing times are off.
@@ -85,12 +92,39 @@ impl Pane {
         }
         let batch = concat_batches(&self.states, &rows);
         let batch = batch.map_err(|error| Error::internal("states of a checkpoint").caused_by(error))?;
-        Ok(vec![Run { port: usize::from(self.phase == Phase::Partial), batch }])
+        Ok(vec![Run { port: if self.phase == Phase::Partial { PASSED_ON } else { STATES }, batch }])
+    }
+
+    /// The groups that are results, all of them.
+    pub(super) fn shown_run(&mut self) -> Result<Option<Run>> {
+        let mut rows = Vec::new();
+        for (end, keys) in self.shown.iter().flat_map(Shown::iter) {
+            let columns = self.dict.keys(&keys)?;
+            let schema = Arc::new(Schema::new(self.states.fields()[..columns.len()].to_vec()));
+            let options = RecordBatchOptions::new().with_row_count(Some(keys.len()));
+            let batch = RecordBatch::try_new_with_options(schema, columns, &options);
+            rows.push(closing::put(batch.map_err(|error| Error::internal("keys of results").caused_by(error))?, end)?);
+        }
+        let Some(first) = rows.first() else { return Ok(None) };
+        let batch = concat_batches(&first.schema(), &rows);
+        let batch = batch.map_err(|error| Error::internal("results of a checkpoint").caused_by(error))?;
+        Ok(Some(Run { port: SHOWN, batch }))
+    }
+
+    /// Takes notice of the groups that were results.
+    pub(super) fn restore_shown(&mut self, run: &Run, watermark: Watermark) -> Result<()> {
+        let Some(batch) = closing::still_needed(&run.batch, watermark, |end| end)? else { return Ok(()) };
+        for (end, rows) in closing::split(batch)? {
+            let mut keys = Vec::with_capacity(rows.num_rows());
+            self.dict.intern(rows.columns(), rows.num_rows(), &mut keys)?;
+            self.shown.iter_mut().for_each(|shown| shown.restore(end, keys.iter().map(|key| *key as u32)));
+        }
+        Ok(())
     }
 
     /// Rows of a run whose panes are still needed at `watermark`. Closed panes of a first phase have been passed on.
     pub(super) fn needed(&self, run: &Run, watermark: Watermark) -> Result<Option<RecordBatch>> {
-        let overlap = self.overlap.filter(|_| run.port == 0);
+        let overlap = self.overlap.filter(|_| run.port == STATES);
         let last_end = |closes_at| overlap.map_or(closes_at, |windows| windows.last_end(closes_at - windows.pane()));
         closing::still_needed(&run.batch, watermark, last_end)
     }

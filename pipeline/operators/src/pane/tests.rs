@@ -1,12 +1,13 @@
 //! Work in two phases comes to the same as in one, and so does a state that is sealed and restored elsewhere.
 
 use super::*;
+use crate::plan::{REMOVED, Revision};
 use arrow::array::{AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
-use datafusion::logical_expr::{Expr, col};
+use datafusion::logical_expr::{Expr, col, lit};
 use proptest::prelude::*;
 
 /// Length of a pane.
@@ -32,7 +33,8 @@ fn spec(overlap: Option<Overlap>) -> PaneSpec {
         aggregates,
         overlap,
         schema: Arc::new(Schema::new(keys.into_iter().chain(numbers).collect::<Vec<_>>())),
-        revises: false,
+        telling: vec![1],
+        revises: None,
     }
 }
 
@@ -63,6 +65,29 @@ fn text(batches: &[RecordBatch]) -> Vec<String> {
         batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at))).collect();
     rows.sort();
     rows
+}
+
+/// Panes that are windows, and windows of them.
+fn overlaps() -> [Option<Overlap>; 4] {
+    let hop = |slide, size| Some(Overlap::Hop { pane: PANE, slide, size });
+    [None, hop(10, 50), hop(20, 30), Some(Overlap::Cumulate { step: 10, size: 40 })]
+}
+
+/// Ends of the windows that a row is in.
+fn ends(overlap: Option<Overlap>, at: Micros) -> Vec<Micros> {
+    let end = at.div_euclid(PANE) * PANE + PANE;
+    match overlap {
+        None => vec![end],
+        Some(Overlap::Hop { slide, size, .. }) => (-200..400)
+            .map(|start| start * slide)
+            .filter(|start| *start <= at && at < start + size)
+            .map(|start| start + size)
+            .collect(),
+        Some(Overlap::Cumulate { size, .. }) => {
+            let last = at.div_euclid(size) * size + size;
+            (0..4).map(|step| end + step * PANE).filter(|end| *end <= last).collect()
+        }
+    }
 }
 
 /// What plain arithmetic makes of the rows.
@@ -111,23 +136,8 @@ proptest! {
         steps in prop::collection::vec(0i64..60, 0..8),
         moves in prop::collection::vec(any::<(bool, bool)>(), 8),
     ) {
-        let hop = |slide, size| Some(Overlap::Hop { pane: PANE, slide, size });
-        let overlap = [None, hop(10, 50), hop(20, 30), Some(Overlap::Cumulate { step: 10, size: 40 })][slides];
-        let end = |at: Micros| at.div_euclid(PANE) * PANE + PANE;
-        let ends = |at: Micros| -> Vec<Micros> {
-            match overlap {
-                None => vec![end(at)],
-                Some(Overlap::Hop { slide, size, .. }) => (-200..400)
-                    .map(|start| start * slide)
-                    .filter(|start| *start <= at && at < start + size)
-                    .map(|start| start + size)
-                    .collect(),
-                Some(Overlap::Cumulate { size, .. }) => {
-                    let last = at.div_euclid(size) * size + size;
-                    (0..4).map(|step| end(at) + step * PANE).filter(|end| *end <= last).collect()
-                }
-            }
-        };
+        let overlap = overlaps()[slides];
+        let ends = |at: Micros| ends(overlap, at);
         let mut whole = operator(overlap, Phase::Whole);
         let mut shards: Vec<Pane> = (0..3).map(|_| operator(overlap, Phase::Partial)).collect();
         let mut merged = operator(overlap, Phase::Final);
@@ -163,6 +173,45 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn groups_that_fulfil_their_condition_no_more_are_removed(
+        rows in prop::collection::vec((0u8..5, -50i64..50, -100i64..200), 1..100),
+        slides in 0usize..4,
+        least in -20i64..40,
+        steps in prop::collection::vec((0i64..30, -10i64..60, any::<bool>(), any::<bool>()), 1..12),
+    ) {
+        let overlap = overlaps()[slides];
+        let having = Some(col("c2").gt_eq(lit(least)));
+        let spec = PaneSpec { revises: Some(Revision { having, may_vanish: true }), ..spec(overlap) };
+        let fresh = || Pane::plan(&spec, Phase::Whole, &SessionStateBuilder::new().with_default_features().build()).unwrap();
+        let (mut pane, mut results, mut runs, mut given) = (fresh(), Newest::default(), Vec::new(), Vec::new());
+        let (mut watermark, mut fired) = (-100, Micros::MIN);
+        for (number, (step, ahead, whole, moves)) in steps.iter().chain([&(1_000, 0, false, false)]).enumerate() {
+            let (count, from) = (steps.len() + 1, watermark);
+            let due: Vec<Row> = rows.iter().skip(number).step_by(count).copied().filter(|row| row.2 >= from).collect();
+            given.extend(due.iter().copied());
+            watermark += step;
+            // What has closed has come out too.
+            fired = fired.max(watermark + ahead).max(watermark);
+            let mut out = Vec::new();
+            pane.on_batch(0, batch(&due), &mut out).unwrap();
+            pane.on_watermark(Watermark(watermark), &mut out).unwrap();
+            pane.fire_early(Watermark(fired), &mut out).unwrap();
+            results.take(&out);
+            let sum = |line: &str| line[line.find('[').unwrap() + 1..line.find(',').unwrap()].parse::<i64>().unwrap();
+            let is_result = |line: &String| ends_by(line, fired) && sum(line) >= least;
+            let so_far: Vec<String> = expected(&given, |at| ends(overlap, at)).into_iter().filter(is_result).collect();
+            prop_assert_eq!(results.rows(Micros::MAX), so_far, "at {}", watermark);
+            checkpoint(&mut pane, *whole, &mut runs);
+            if *moves {
+                pane = resumed(&runs, fresh(), watermark);
+            }
+        }
+        prop_assert_eq!(pane.shown.unwrap().bytes() + pane.revisions.bytes(), 0);
+    }
+}
+
 /// Rows of `keys` with the value 1, in the pane that ends at `end`.
 fn keyed(keys: std::ops::Range<usize>, end: Micros) -> RecordBatch {
     let rows = keys.len();
@@ -176,8 +225,96 @@ fn keyed(keys: std::ops::Range<usize>, end: Micros) -> RecordBatch {
 }
 
 fn revising() -> Pane {
-    let spec = PaneSpec { revises: true, ..spec(None) };
-    Pane::plan(&spec, Phase::Whole, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+    revising_in(None, Phase::Whole)
+}
+
+fn revising_in(overlap: Option<Overlap>, phase: Phase) -> Pane {
+    let spec = PaneSpec { revises: Some(Revision { having: None, may_vanish: false }), ..spec(overlap) };
+    Pane::plan(&spec, phase, &SessionStateBuilder::new().with_default_features().build()).unwrap()
+}
+
+/// Rows of results by key and window, each replacing the one before.
+#[derive(Default)]
+struct Newest(BTreeMap<String, String>);
+
+impl Newest {
+    /// Takes the results of one step, in order.
+    fn take(&mut self, batches: &[RecordBatch]) {
+        for row in batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|at| batch.slice(at, 1))) {
+            let line = text(std::slice::from_ref(&row)).remove(0);
+            let key = line[..line.find('[').unwrap()].to_owned();
+            match row.column_by_name(REMOVED).is_some_and(|removed| removed.as_boolean().value(0)) {
+                true => drop(self.0.remove(&key)),
+                false => drop(self.0.insert(key, line)),
+            }
+        }
+    }
+
+    fn rows(&self, until: Micros) -> Vec<String> {
+        let mut rows: Vec<String> = self.0.values().filter(|row| ends_by(row, until)).cloned().collect();
+        rows.sort();
+        rows
+    }
+}
+
+/// True for the row of a window that ends at or before `until`.
+fn ends_by(row: &str, until: Micros) -> bool {
+    row.split(' ').nth(1).unwrap().parse::<Micros>().unwrap() <= until
+}
+
+proptest! {
+    #[test]
+    fn results_before_the_end_are_those_so_far(
+        rows in prop::collection::vec((0u8..5, -50i64..50, -100i64..200), 1..100),
+        slides in 0usize..4,
+        steps in prop::collection::vec((0i64..30, -10i64..60, any::<bool>()), 1..12),
+    ) {
+        let overlap = overlaps()[slides];
+        let ends = |at: Micros| ends(overlap, at);
+        let mut whole = revising_in(overlap, Phase::Whole);
+        let mut shards = [0, 1].map(|_| revising_in(overlap, Phase::Partial));
+        let mut merged = revising_in(overlap, Phase::Final);
+        let (mut one, mut two) = (Newest::default(), Newest::default());
+        let (mut runs, mut given, mut watermark, mut fired) = (Vec::new(), Vec::new(), -100, Micros::MIN);
+        for (number, (step, ahead, moves)) in steps.iter().chain([&(1_000, 0, false)]).enumerate() {
+            // Rows of anywhere above the watermark, each in one step.
+            let (count, from) = (steps.len() + 1, watermark);
+            let due = rows.iter().skip(number).step_by(count).copied().filter(|row| row.2 >= from);
+            let due: Vec<Row> = due.collect();
+            given.extend(due.iter().copied());
+            watermark += step;
+            fired = fired.max(watermark + ahead);
+            let mut out = Vec::new();
+            whole.on_batch(0, batch(&due), &mut out).unwrap();
+            whole.on_watermark(Watermark(watermark), &mut out).unwrap();
+            whole.fire_early(Watermark(watermark + ahead), &mut out).unwrap();
+            one.take(&out);
+            let (mut out, mut states) = (Vec::new(), Vec::new());
+            for (at, shard) in shards.iter_mut().enumerate() {
+                let share: Vec<Row> = due.iter().copied().skip(at).step_by(2).collect();
+                shard.on_batch(0, batch(&share), &mut states).unwrap();
+                shard.on_watermark(Watermark(watermark), &mut states).unwrap();
+                shard.fire_early(Watermark(Micros::MAX), &mut states).unwrap();
+            }
+            states.into_iter().for_each(|states| merged.on_batch(0, states, &mut out).unwrap());
+            merged.on_watermark(Watermark(watermark), &mut out).unwrap();
+            merged.fire_early(Watermark(watermark + ahead), &mut out).unwrap();
+            two.take(&out);
+            let so_far: Vec<String> = expected(&given, ends).into_iter().filter(|row| ends_by(row, fired)).collect();
+            prop_assert_eq!(one.rows(fired), so_far.clone(), "at {}", watermark);
+            prop_assert_eq!(two.rows(fired), so_far, "two phases at {}", watermark);
+            let mut again = Vec::new();
+            whole.fire_early(Watermark(fired), &mut again).unwrap();
+            prop_assert_eq!(row_count(&again), 0, "nothing has changed");
+            checkpoint(&mut whole, false, &mut runs);
+            if *moves {
+                whole = resumed(&runs, revising_in(overlap, Phase::Whole), watermark);
+                fired = watermark;
+            }
+        }
+        prop_assert_eq!(open_windows(&whole) + open_windows(&merged), 0);
+        prop_assert_eq!(whole.revisions.bytes() + merged.revisions.bytes(), 0);
+    }
 }
 
 fn row_count(batches: &[RecordBatch]) -> usize {

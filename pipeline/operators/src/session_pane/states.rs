@@ -1,12 +1,13 @@
 //! What the sessions of an operator are as runs: states of groups, and first and last times of sessions.
 
 use super::complete::OpenSession;
+use super::early::Row;
 use super::{Open, SessionPane};
 use crate::aggregates::{Sealed, failed};
 use crate::closing;
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field, Int64Type, Schema};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use citystream_state::run::Run;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 const STATES: usize = 0;
 /// Port of runs with times: keys of the session, first and last time, start of the pane.
 const TIMES: usize = 1;
+/// Port of runs with what is a result by what came out last: keys, start and end of the session.
+const SHOWN: usize = 2;
 
 /// A pane on its way.
 struct Part {
@@ -51,7 +54,8 @@ impl SessionPane {
                 states.push(self.states_of(part)?);
             }
         }
-        let runs = [(STATES, states), (TIMES, times)].into_iter().filter_map(|(port, batches)| {
+        let shown: Vec<RecordBatch> = self.shown_rows()?.into_iter().collect();
+        let runs = [(STATES, states), (TIMES, times), (SHOWN, shown)].into_iter().filter_map(|(port, batches)| {
             let schema = batches.first()?.schema();
             Some(
                 concat_batches(&schema, &batches)
@@ -60,6 +64,37 @@ impl SessionPane {
             )
         });
         runs.collect()
+    }
+
+    fn shown_rows(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(rows) = self.revisions.as_ref().map(|revisions| revisions.shown.iter().copied()) else {
+            return Ok(None);
+        };
+        let rows: Vec<Row> = rows.collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let numbers: Vec<u32> = rows.iter().map(|row| row.group).collect();
+        let (mut columns, more) = self.keys.columns(&numbers, self.session_keys.len())?;
+        columns.extend(more);
+        let bound =
+            |of: fn(&Row) -> Micros| -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(of))) };
+        columns.extend([bound(|row| row.start), bound(|row| row.end)]);
+        batch_of(columns).map(Some)
+    }
+
+    /// Takes notice of what came out of sessions that end at `end`.
+    fn take_shown(&mut self, end: Micros, rows: &RecordBatch) -> Result<()> {
+        let (keys, values) = rows.columns().split_at(self.session_keys.len());
+        let sessions = self.keys.sessions(keys, rows.num_rows())?;
+        let (more, starts) = values.split_at(self.more_keys.len());
+        let groups = self.keys.groups(&sessions, keys.to_vec(), more.to_vec())?;
+        let starts = starts.first().and_then(|starts| starts.as_primitive_opt::<Int64Type>());
+        let starts = starts.ok_or_else(|| Error::internal("a result of a checkpoint without its start"))?;
+        let rows = sessions.iter().zip(&groups).zip(starts.values());
+        let rows = rows.map(|((key, group), start)| Row { key: *key as u32, start: *start, end, group: *group as u32 });
+        self.revisions.iter_mut().for_each(|revisions| revisions.shown.extend(rows.clone()));
+        Ok(())
     }
 
     fn states_of(&mut self, part: &Part) -> Result<RecordBatch> {
@@ -86,7 +121,10 @@ impl SessionPane {
         runs.sort_by_key(|run| std::cmp::Reverse(run.port));
         for run in runs {
             for (start, rows) in closing::split(run.batch)? {
-                self.take_run(start, run.port, &rows)?;
+                match run.port {
+                    SHOWN => self.take_shown(start, &rows)?,
+                    port => self.take_run(start, port, &rows)?,
+                }
             }
         }
         let mut out = Vec::new();
@@ -99,6 +137,9 @@ impl SessionPane {
     fn take_run(&mut self, start: Micros, port: usize, rows: &RecordBatch) -> Result<()> {
         let (keys, values) = rows.columns().split_at(self.session_keys.len());
         let sessions = self.keys.sessions(keys, rows.num_rows())?;
+        if let Some(revisions) = &mut self.revisions {
+            revisions.changed.extend(sessions.iter().map(|key| *key as u32));
+        }
         let mut pane = match self.open.remove(&start) {
             Some(pane) => pane,
             None => Open::new(self.aggregates.groups()?),
@@ -127,6 +168,10 @@ impl SessionPane {
 
 fn batch(mut columns: Vec<ArrayRef>, start: Micros, rows: usize) -> Result<RecordBatch> {
     columns.push(Arc::new(Int64Array::from_value(start, rows)));
+    batch_of(columns)
+}
+
+fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch> {
     let field = |(at, column): (usize, &ArrayRef)| Field::new(format!("c{at}"), column.data_type().clone(), true);
     let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), columns)

@@ -1,15 +1,16 @@
 //! Sessions out of panes are those of plain arithmetic, however rows and watermarks come.
 
 use super::*;
-use crate::plan::PaneSpec;
+use crate::plan::{PaneSpec, Revision};
 use arrow::array::{BooleanArray, Int64Array, StringArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::{count, max, sum};
-use datafusion::logical_expr::{Expr, col};
+use datafusion::logical_expr::{Expr, col, lit};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Key of the session, another key, value, time, whether it is in a group.
@@ -17,6 +18,10 @@ type Row = (u8, u8, i64, Micros, bool);
 
 /// Groups by the session's key, and by the other one if `more`.
 fn operator(gap: u64, more: bool) -> SessionPane {
+    revising(gap, more, None)
+}
+
+fn revising(gap: u64, more: bool, revises: Option<Revision>) -> SessionPane {
     let time = || DataType::Timestamp(TimeUnit::Microsecond, None);
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let number = |name: &str| Field::new(name, DataType::Int64, true);
@@ -31,8 +36,15 @@ fn operator(gap: u64, more: bool) -> SessionPane {
     fields.extend(["sum", "count", "max"].map(number));
     let aggregates: Vec<Expr> = vec![sum(col("v")), count(col("v")), max(col("v"))];
     let input = Arc::new(DFSchema::try_from(input).unwrap());
-    let groups =
-        PaneSpec { input, keys, aggregates, overlap: None, schema: Arc::new(Schema::new(fields)), revises: false };
+    let groups = PaneSpec {
+        input,
+        keys,
+        telling: vec![1, 2],
+        aggregates,
+        overlap: None,
+        schema: Arc::new(Schema::new(fields)),
+        revises,
+    };
     let spec = SessionPaneSpec { groups, time: 3, gap: Duration::from_micros(gap) };
     SessionPane::plan(&spec, &SessionStateBuilder::new().with_default_features().build()).unwrap()
 }
@@ -124,6 +136,72 @@ proptest! {
         let mut windows = OpenWindows::default();
         operator.open_windows(&mut windows);
         prop_assert_eq!(windows.count(), 0);
+    }
+}
+
+/// Results as they stand: what comes replaces or removes what came before.
+fn stand(results: &mut BTreeSet<String>, batches: &[RecordBatch], more: bool) {
+    let name = |line: &str| line[..line.find('[').unwrap()].to_owned();
+    for batch in batches {
+        let removed = batch.column(batch.num_columns() - 1).as_boolean();
+        for row in 0..batch.num_rows() {
+            if removed.value(row) {
+                // Of the others nothing counts, and numbers that may be NULL have no value.
+                let bare = batch.slice(row, 1);
+                let line = text(&[bare], more).remove(0);
+                results.retain(|known| name(known) != name(&line));
+            } else {
+                let line = text(&[batch.slice(row, 1)], more).remove(0);
+                results.retain(|known| name(known) != name(&line));
+                results.insert(line);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn sessions_before_their_end_are_those_so_far(
+        rows in prop::collection::vec((0u8..4, 0u8..3, -50i64..50, -100i64..200, prop::bool::weighted(0.8)), 1..100),
+        gap in 1u64..40,
+        more in any::<bool>(),
+        least in prop::option::of(-20i64..40),
+        steps in prop::collection::vec((0i64..30, -10i64..80, any::<bool>()), 1..12),
+    ) {
+        let revision = Revision { having: least.map(|least| col(if more { "c4" } else { "c3" }).gt_eq(lit(least))), may_vanish: true };
+        let fresh = || revising(gap, more, Some(revision.clone()));
+        let (mut operator, mut results, mut given) = (fresh(), BTreeSet::new(), Vec::new());
+        let (mut watermark, mut fired) = (-100, Micros::MIN);
+        let sum = |line: &str| line[line.find('[').unwrap() + 1..line.find(',').unwrap()].parse::<i64>().unwrap();
+        for (number, (step, ahead, moves)) in steps.iter().chain([&(1_000, 0, false)]).enumerate() {
+            let (count, from) = (steps.len() + 1, watermark);
+            let due: Vec<Row> = rows.iter().skip(number).step_by(count).copied().filter(|row| row.3 >= from).collect();
+            push(&mut operator, &due);
+            given.extend(due);
+            watermark += step;
+            // What has closed has come out too.
+            fired = fired.max(watermark + ahead).max(watermark);
+            let mut out = Vec::new();
+            operator.on_watermark(Watermark(watermark), &mut out).unwrap();
+            operator.fire_early(Watermark(watermark + ahead), &mut out).unwrap();
+            stand(&mut results, &out, more);
+            let is_result = |(end, line): &(Micros, String)| *end <= fired && least.is_none_or(|least| sum(line) >= least);
+            let expected: BTreeSet<String> =
+                expected(&given, gap as Micros, more).into_iter().filter(is_result).map(|(_, line)| line).collect();
+            prop_assert_eq!(&results, &expected, "at {}", watermark);
+            let mut again = Vec::new();
+            operator.fire_early(Watermark(fired), &mut again).unwrap();
+            prop_assert_eq!(again.iter().map(RecordBatch::num_rows).sum::<usize>(), 0, "nothing has changed");
+            if *moves {
+                let runs = operator.seal(true).unwrap().runs;
+                operator = fresh();
+                operator.on_watermark(Watermark(watermark), &mut Vec::new()).unwrap();
+                operator.restore(runs, Watermark(watermark)).unwrap();
+                // It comes out again as far as it is due.
+                operator.fire_early(Watermark(fired), &mut out).unwrap();
+            }
+        }
+        prop_assert!(operator.revisions.is_some_and(|revisions| revisions.bytes() == 0));
     }
 }
 

@@ -126,7 +126,7 @@ impl Job {
 
     fn keep_late(&mut self, stream: usize, late: Option<(RecordBatch, Vec<Micros>)>, now: Micros) -> Result<()> {
         let (Some((batch, times)), Some(sink)) = (late, &mut self.late[stream]) else { return Ok(()) };
-        let rows = SinkRows { batch, event_times: times.into_iter().map(Some).collect(), ids: Vec::new() };
+        let rows = SinkRows::new(batch, times.into_iter().map(Some).collect());
         retries!(self).until_done(|| sink.write(&rows, now))
     }
 
@@ -141,7 +141,7 @@ impl Job {
         );
         let batch = rejects_batch(&self.inputs[stream].stream, &self.spec.name, rejects)?;
         let event_times = rejects.iter().map(|reject| Some(reject.record.timestamp)).collect();
-        let rows = SinkRows { batch, event_times, ids: Vec::new() };
+        let rows = SinkRows::new(batch, event_times);
         retries!(self).until_done(|| sink.write(&rows, now))
     }
 }

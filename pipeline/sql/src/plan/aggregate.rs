@@ -2,7 +2,7 @@
 
 use crate::finding::{Finding, place_of};
 use crate::plan::below::{Part, WindowBelow, Windows};
-use crate::plan::columns::{self, ClosingKeys, Fact, Facts, Keys, Role, facts_of_keys, first_close, settle};
+use crate::plan::columns::{self, ClosingKeys, Fact, Facts, Keys, Length, Role, facts_of_keys, first_close, settle};
 use crate::plan::lower::Lowering;
 use crate::plan::piece::Piece;
 use crate::plan::session;
@@ -55,7 +55,10 @@ pub(crate) fn lower(lowering: &mut Lowering<'_>, aggregate: &Aggregate) -> Resul
     let kept = kept.or_else(|| by_instant(&closing));
     if lowering.fast && kept.is_none() {
         let roles = roles(&keys, &closing);
-        let node = NodeKind::Pane(groups(aggregate, roles, None));
+        let is_open = |fact: &Fact| matches!(fact.role, Role::Start(Length::Open));
+        let telling = |at: &usize| keys[*at].1.as_ref().is_some_and(|fact| fact.is_bound() && !is_open(fact));
+        let telling = (0..keys.len()).filter(telling).collect();
+        let node = NodeKind::Pane(groups(aggregate, roles, telling, None));
         let input = lowering.cut(piece, aggregate.input.schema(), Some(closes_at))?;
         return lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed));
     }
@@ -92,8 +95,13 @@ fn windows_of_panes(
         Some(Part::End) => KeyRole::End,
         Some(Part::Key(_)) | None => KeyRole::Key,
     };
-    let roles = keys().map(|(key, part)| (key.clone(), role(part))).collect();
-    let node = NodeKind::Pane(groups(aggregate, roles, Some(overlap)));
+    let roles: Vec<_> = keys().map(|(key, part)| (key.clone(), role(part))).collect();
+    let tells = |role: KeyRole| match overlap {
+        Overlap::Hop { .. } => role != KeyRole::Key,
+        Overlap::Cumulate { .. } => role == KeyRole::End,
+    };
+    let telling = (0..roles.len()).filter(|at| tells(roles[*at].1)).collect();
+    let node = NodeKind::Pane(groups(aggregate, roles, telling, Some(overlap)));
     let input = lowering.cut(piece, aggregate.input.schema(), Some(end_of_pane))?;
     lowering.windowed("aggregate", vec![input], node, &aggregate.schema, facts, first_close(&closed)).map(Some)
 }
@@ -122,14 +130,21 @@ pub(crate) fn key_facts(
     (facts, closed)
 }
 
-pub(crate) fn groups(aggregate: &Aggregate, keys: Vec<(Expr, KeyRole)>, overlap: Option<Overlap>) -> PaneSpec {
+/// The operator of `aggregate`; the keys `telling` each tell which window a group is of.
+pub(crate) fn groups(
+    aggregate: &Aggregate,
+    keys: Vec<(Expr, KeyRole)>,
+    telling: Vec<usize>,
+    overlap: Option<Overlap>,
+) -> PaneSpec {
     PaneSpec {
         input: Arc::clone(aggregate.input.schema()),
         keys,
+        telling,
         aggregates: aggregate.aggr_expr.clone(),
         overlap,
         schema: Arc::new(aggregate.schema.as_arrow().clone()),
-        revises: false,
+        revises: None,
     }
 }
 

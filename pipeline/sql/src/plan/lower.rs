@@ -281,7 +281,7 @@ impl Lowering<'_> {
         };
         let plan = LogicalPlanBuilder::from(piece.plan).project(columns)?.build()?;
         self.add("output", piece.feeds, plan, NodeKind::Stateless);
-        Ok(OutputSpec { schema: Arc::new(arrow::datatypes::Schema::empty()), event_time, origin })
+        Ok(OutputSpec { schema: Arc::new(arrow::datatypes::Schema::empty()), event_time, origin, removed: None })
     }
 }
 

@@ -66,6 +66,12 @@ pub(crate) fn feed_number(table: &str) -> Option<usize> {
     table.strip_prefix(FEED)?.parse().ok()
 }
 
+/// A scan of all columns of a feed.
+pub(crate) fn scan(feed: &Arc<Feed>) -> Result<LogicalPlan> {
+    let provider = feed.table().map_err(|error| DataFusionError::External(Box::new(error)))?;
+    LogicalPlanBuilder::scan(format!("{FEED}{}", feed.number()), provider_as_source(provider), None)?.build()
+}
+
 /// A scan of a new feed that looks like a plan with `schema`.
 pub(crate) fn feed(schema: &DFSchemaRef, number: usize) -> Result<(LogicalPlan, Arc<Feed>)> {
     // Plain names, since two tables of a join may both have a column `k`.
@@ -73,9 +79,7 @@ pub(crate) fn feed(schema: &DFSchemaRef, number: usize) -> Result<(LogicalPlan, 
         schema.fields().iter().enumerate().map(|(at, field)| field.as_ref().clone().with_name(format!("c{at}")));
     let arrow: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<Field>>()));
     let feed = Feed::new(arrow, number);
-    let provider = feed.table().map_err(|error| DataFusionError::External(Box::new(error)))?;
     let name = format!("{FEED}{number}");
-    let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(provider), None)?;
     let columns = schema.iter().enumerate().map(|(at, (qualifier, field))| {
         let source = col(datafusion::common::Column::new(Some(TableReference::bare(name.as_str())), format!("c{at}")));
         match qualifier {
@@ -83,5 +87,6 @@ pub(crate) fn feed(schema: &DFSchemaRef, number: usize) -> Result<(LogicalPlan, 
             None => source.alias(field.name()),
         }
     });
+    let scan = LogicalPlanBuilder::from(scan(&feed)?);
     Ok((scan.project(columns.collect::<Vec<_>>())?.build()?, feed))
 }

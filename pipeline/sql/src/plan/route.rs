@@ -134,7 +134,8 @@ fn of_join(join: &Join, fragment: &FragmentPlan) -> Option<Vec<Vec<usize>>> {
     for (left, right) in &join.on {
         let places = (column_of(left, &join.left, fragment), column_of(right, &join.right, fragment));
         let (Some((left, left_column)), Some((right, right_column))) = places else { continue };
-        let data_type = |port: usize, column: usize| fragment.feeds.get(port).map(|feed| feed.data_type(column));
+        let data_type =
+            |port: usize, column: usize| fragment.feeds.get(port).map(|feed| feed.schema().field(column).data_type());
         if left != right && left.max(right) == 1 && data_type(left, left_column) == data_type(right, right_column) {
             ports[left].push(left_column);
             ports[right].push(right_column);

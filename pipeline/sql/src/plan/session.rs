@@ -36,7 +36,9 @@ pub(crate) fn lower(
         None => KeyRole::Key,
     };
     let keys = aggregate.group_expr.iter().cloned().zip(parts.iter().map(role)).collect();
-    let spec = SessionPaneSpec { groups: groups(aggregate, keys, None), time, gap: *gap };
+    let is_bound = |at: &usize| matches!(parts[*at], Some(Part::Start | Part::End));
+    let telling = (0..parts.len()).filter(is_bound).collect();
+    let spec = SessionPaneSpec { groups: groups(aggregate, keys, telling, None), time, gap: *gap };
     let mut inputs = vec![lowering.cut(piece, aggregate.input.schema(), None)?];
     if below.loses_rows {
         let keys = parts.iter().filter_map(|part| if let Some(Part::Key(key)) = part { Some(*key) } else { None });

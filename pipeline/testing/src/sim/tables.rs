@@ -4,7 +4,7 @@ use super::{World, addresses_of};
 use arrow::array::RecordBatch;
 use citystream_connect::files::{is_visible, table_path};
 use citystream_lake::delta::{self, Place};
-use citystream_model::job::{DELTA, SinkRef};
+use citystream_model::job::{DELTA, Emit, SinkRef};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -37,13 +37,15 @@ pub(crate) fn addresses(world: &World, table: &SinkRef) -> Vec<(i32, i64)> {
     rows(world, table).iter().flat_map(addresses_of).collect()
 }
 
-/// Files that wait for an epoch, and those of Delta tables that no log has.
+/// Files that wait for an epoch, and those of Delta tables that no log has; but a MERGE that was broken off leaves its files to
+/// VACUUM.
 pub(crate) fn left(world: &World) -> Vec<Path> {
     let found = list(world, &Path::from("data"));
     let mut left: Vec<Path> = found.into_iter().filter(|file| file.as_ref().contains("/_staging/")).collect();
     let spec = &world.job.spec;
     let late = world.job.streams.iter().map(|stream| spec.late_sink(&stream.name, world.job.streams.len()));
-    for sink in late.chain(spec.sinks.clone()).filter(|sink| sink.scheme == DELTA) {
+    let own = spec.sinks.iter().filter(|_| spec.emit == Emit::Final).cloned();
+    for sink in late.chain(own).filter(|sink| sink.scheme == DELTA) {
         left.extend(delta::unknown_files(place(world, world.store(), &sink.target)).unwrap());
     }
     left

@@ -19,7 +19,7 @@ fn write_row(lake: &Lake, schema: &SchemaRef, partition_by: PartitionBy) -> Resu
         other => arrow::array::new_null_array(other, 1),
     });
     let batch = RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap();
-    sink.write(&SinkRows { batch, event_times: vec![Some(START)], ids: Vec::new() }, 0)?;
+    sink.write(&SinkRows::new(batch, vec![Some(START)]), 0)?;
     sink.flush().map(drop)
 }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::delta::{UpsertSink, upsert};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 impl Lake {
     /// A sink of rows of which one stays per zone and time.
@@ -40,6 +42,54 @@ fn the_newest_row_of_a_key_stays() {
     sink.flush().unwrap();
     assert_eq!(lake.shown(), ["- 28T23 6", "a 28T23 3", "a 29T00 5", "b 28T23 7", "c 28T23 8"]);
     assert_eq!((sink.flush().unwrap(), sink.buffered_bytes()), (vec![], 0));
+}
+
+/// The rows, of which those at `removed` remove the ones of their keys.
+fn with_removed(all: &[(Option<&str>, i64, i64)], removed: &[usize]) -> SinkRows {
+    SinkRows { removed: (0..all.len()).map(|at| removed.contains(&at)).collect(), ..rows(all) }
+}
+
+#[test]
+fn a_row_may_remove_the_one_of_its_key() {
+    let lake = Lake::new();
+    let mut sink = lake.keyed(naming("5f3a", "w1", 1), PartitionBy::Day);
+    let publisher = sink.publisher().unwrap();
+    let mut publish = |epoch: u64, rows: &[SinkRows]| {
+        rows.iter().for_each(|rows| sink.write(rows, 0).unwrap());
+        publisher.publish(epoch, &sink.stage().unwrap()).unwrap();
+        lake.shown()
+    };
+    let first = [(Some("a"), 0, 1), (Some("b"), 0, 2), (None, 1, 3)];
+    // What was not there is not missed, and what comes behind its removal stays.
+    let removed = with_removed(&[(Some("x"), 0, 0), (Some("a"), 0, 0), (Some("a"), 0, 7)], &[0, 1]);
+    assert_eq!(publish(1, &[rows(&first), removed]), ["- 29T00 3", "a 28T23 7", "b 28T23 2"]);
+    let removed = with_removed(&[(None, 1, 0), (Some("b"), 0, 0), (Some("c"), 0, 4)], &[0, 1]);
+    assert_eq!(publish(2, &[removed]), ["a 28T23 7", "c 28T23 4"]);
+    assert_eq!(
+        publish(3, &[with_removed(&[(Some("a"), 0, 0)], &[0]), rows(&[(Some("a"), 0, 8)])]),
+        ["a 28T23 8", "c 28T23 4"]
+    );
+    assert_eq!(publish(4, &[with_removed(&[(Some("a"), 0, 0), (Some("c"), 0, 0)], &[0, 1])]), [""; 0]);
+}
+
+#[test]
+fn files_of_releases_that_removed_no_row_are_merged() {
+    let lake = Lake::new();
+    let mut sink = lake.keyed(naming("5f3a", "w1", 1), PartitionBy::None);
+    let publisher = sink.publisher().unwrap();
+    sink.write(&rows(&[(Some("a"), 0, 1)]), 0).unwrap();
+    let staged = sink.stage().unwrap();
+    // The file as it was: the columns of the table alone.
+    let file = lake.folder.path().join("data/city/cars").join(&staged[0].from);
+    let found = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file).unwrap()).unwrap().build().unwrap();
+    let found: Vec<RecordBatch> = found.map(Result::unwrap).collect();
+    let columns: Vec<usize> = (0..found[0].num_columns() - 1).collect();
+    let old = found[0].project(&columns).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), old.schema(), None).unwrap();
+    writer.write(&old).unwrap();
+    writer.close().unwrap();
+    publisher.publish(1, &staged).unwrap();
+    assert_eq!(lake.shown(), ["a 28T23 1"]);
 }
 
 #[test]

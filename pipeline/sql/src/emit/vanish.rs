@@ -1,0 +1,95 @@
+//! Conditions behind a GROUP BY whose results come out before they are final: the operator judges them, since it knows which
+//! groups were results before; what makes rows of groups passes on which of them are none any more.
+
+use super::Wrong;
+use crate::plan::piece;
+use crate::plan::route;
+use arrow::datatypes::{DataType, Field, Schema};
+use citystream_operators::fragment::Feed;
+use citystream_operators::plan::{FragmentPlan, REMOVED};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue};
+use datafusion::logical_expr::expr_fn::when;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, col, lit};
+use std::sync::Arc;
+
+/// All conditions of `plan`, over the columns `c0`, `c1`, ... that it reads.
+pub(super) fn condition(plan: &LogicalPlan, fragment: &FragmentPlan) -> Result<Option<Expr>, Wrong> {
+    let mut all = Vec::new();
+    let mut rest = Some(plan);
+    while let Some(plan) = rest {
+        if let LogicalPlan::Filter(filter) = plan {
+            all.push(over_groups(filter, fragment).map_err(computed)?);
+        }
+        rest = plan.inputs().first().copied();
+    }
+    Ok(conjunction(all))
+}
+
+fn over_groups(filter: &Filter, fragment: &FragmentPlan) -> PlanResult<Expr> {
+    let input = filter.input.schema();
+    let rewritten = filter.predicate.clone().transform(|expr| {
+        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        let at = route::origin(&filter.input, input.index_of_column(column)?, fragment);
+        let (_, at) = at.ok_or_else(|| DataFusionError::Plan(format!("{column} is computed")))?;
+        Ok(Transformed::yes(col(format!("c{at}"))))
+    });
+    rewritten.map(|rewritten| rewritten.data)
+}
+
+/// Takes the conditions out of a fragment and has it pass on [`REMOVED`], whose position among its columns it returns.
+pub(super) fn carry(fragment: &mut FragmentPlan) -> Result<usize, Wrong> {
+    let [feed] = &fragment.feeds[..] else { return Err(computed(DataFusionError::Plan("several inputs".to_owned()))) };
+    let fields = feed.schema().fields().iter().cloned();
+    let fields = fields.chain([Arc::new(Field::new(REMOVED, DataType::Boolean, false))]);
+    let feed = Feed::new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), feed.number());
+    let plan = carried(&fragment.plan, &feed).map_err(computed)?;
+    let at = plan.schema().fields().len() - 1;
+    *fragment = FragmentPlan { plan, feeds: vec![feed] };
+    Ok(at)
+}
+
+/// `plan` without its conditions, and with [`REMOVED`] as its last column.
+fn carried(plan: &LogicalPlan, feed: &Arc<Feed>) -> PlanResult<LogicalPlan> {
+    match plan {
+        LogicalPlan::TableScan(_) => piece::scan(feed),
+        LogicalPlan::Filter(filter) => carried(&filter.input, feed),
+        LogicalPlan::SubqueryAlias(alias) => {
+            LogicalPlanBuilder::from(carried(&alias.input, feed)?).alias(alias.alias.clone())?.build()
+        }
+        LogicalPlan::Projection(projection) => {
+            let input = carried(&projection.input, feed)?;
+            let last = input.schema().qualified_field(input.schema().fields().len() - 1);
+            let removed = Expr::Column(Column::from(last));
+            let of = |expr: &Expr| guarded(expr, &removed, input.schema());
+            let mut columns = projection.expr.iter().map(of).collect::<PlanResult<Vec<_>>>()?;
+            columns.push(removed.alias(REMOVED));
+            LogicalPlanBuilder::from(input).project(columns)?.build()
+        }
+        other => Err(DataFusionError::Plan(format!("found {}", other.display()))),
+    }
+}
+
+/// `expr` where the row is a result. What a condition kept away from it must not fail.
+fn guarded(expr: &Expr, removed: &Expr, schema: &DFSchema) -> PlanResult<Expr> {
+    // Hidden columns are times, and keys are columns as they are.
+    let is_hidden = expr.qualified_name().1.starts_with("__");
+    if is_hidden || matches!(expr.clone().unalias_nested().data, Expr::Column(_) | Expr::Literal(..)) {
+        return Ok(expr.clone());
+    }
+    let data_type = expr.get_type(schema)?;
+    let nothing = match expr.nullable(schema)? {
+        true => ScalarValue::try_from(&data_type)?,
+        false => ScalarValue::new_default(&data_type)?,
+    };
+    let (qualifier, name) = expr.qualified_name();
+    let guarded = when(removed.clone(), lit(nothing)).otherwise(expr.clone().unalias())?;
+    Ok(guarded.alias_qualified(qualifier, name))
+}
+
+fn computed(error: DataFusionError) -> Wrong {
+    let message =
+        format!("what HAVING asks for cannot be judged before results are final: {}", error.strip_backtrace());
+    (message, "let HAVING compare what GROUP BY computes, or write emit = 'final'")
+}
