@@ -1,5 +1,6 @@
 //! The small HTTP server of `run`: metrics and probes.
 
+use crate::progress;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -52,11 +53,10 @@ async fn metrics(State(pages): State<Pages>) -> Response {
 
 /// Ready when every job runs; says which one does not.
 async fn ready(State(pages): State<Pages>) -> Response {
-    let waiting = pages.jobs.iter().filter_map(|(name, status)| match status.get().state {
-        JobState::Running | JobState::Finished => None,
-        JobState::Starting => Some(format!("{name}: starting")),
-        JobState::Waiting(detail) => Some(format!("{name}: waiting: {detail}")),
-        JobState::Failed(detail) => Some(format!("{name}: failed: {detail}")),
+    let waiting = pages.jobs.iter().filter_map(|(name, board)| {
+        let status = board.get();
+        let runs = matches!(status.state, JobState::Running | JobState::Finished);
+        (!runs).then(|| format!("{name}: {}", progress::state(&status)))
     });
     let waiting: Vec<String> = waiting.collect();
     if waiting.is_empty() {

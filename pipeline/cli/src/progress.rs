@@ -91,6 +91,7 @@ fn line(name: &str, status: &Status, rate: f64) -> String {
 pub(crate) fn state(status: &Status) -> String {
     match &status.state {
         State::Starting => "starting".to_owned(),
+        State::Replaying => "reading the rows since its checkpoint again".to_owned(),
         State::Running => "running".to_owned(),
         State::Waiting(detail) => format!("waiting: {detail}"),
         State::Finished => "finished".to_owned(),

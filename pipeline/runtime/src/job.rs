@@ -119,7 +119,7 @@ impl Job {
     /// # Errors
     /// Whatever ends the job; nothing is half published then.
     pub fn run(mut self) -> Result<()> {
-        self.status.update(|status| status.state = State::Running);
+        self.show_state();
         let mut busy = true;
         while !self.has_ended() {
             busy = self.step(busy)?;
@@ -217,6 +217,7 @@ impl Job {
     fn end_replay(&mut self, replay: Replaying) -> Result<()> {
         let rows = replay.end(&mut self.inputs, self.dataflow.watermark())?;
         self.replay = None;
+        self.show_state();
         self.paused.clear();
         // An earlier process has counted them.
         let known = (self.expression_errors)();
@@ -304,10 +305,11 @@ impl Job {
         self.dataflow.repartition()
     }
 
-    /// Running, unless a source is waited for.
+    /// Running or replaying, unless a source is waited for.
     fn show_state(&self) {
         let waits_for = self.inputs.iter().find_map(Input::waits_for);
-        self.status.update(|status| status.state = waits_for.map_or(State::Running, State::Waiting));
+        let is_up = if self.replay.is_some() { State::Replaying } else { State::Running };
+        self.status.update(|status| status.state = waits_for.map_or(is_up, State::Waiting));
     }
 
     /// The job's watermark: the smallest of all partitions of all streams.

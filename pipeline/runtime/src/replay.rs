@@ -38,7 +38,7 @@ impl Replaying {
     /// # Errors
     /// As [`Input::read_again`].
     pub fn of(base: &Base, inputs: &mut [Input]) -> Result<Option<Self>> {
-        let Some(replay) = base.replay() else { return Ok(None) };
+        let Some(replay) = base.claim.to_replay() else { return Ok(None) };
         for (at, input) in inputs.iter_mut().enumerate() {
             let is_same = |known: &&StreamProgress| known.stream == input.stream.name;
             let known = base.claim.streams.iter().find(is_same);

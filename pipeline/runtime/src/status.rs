@@ -57,6 +57,8 @@ pub enum State {
     /// It connects.
     #[default]
     Starting,
+    /// It reads again, in silence, what was read since the state of its checkpoint.
+    Replaying,
     /// It reads and computes.
     Running,
     /// It waits for the environment and tries again.

@@ -187,6 +187,12 @@ impl Manifest {
         }
     }
 
+    /// What a start has to read again before it goes on, if there is something.
+    pub fn to_replay(&self) -> Option<&Replay> {
+        let now = (self.watermark, &self.streams);
+        self.replay.as_ref().filter(|replay| (replay.watermark, &replay.streams) != now)
+    }
+
     /// Objects that it needs beside itself.
     pub fn objects(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().map(|run| run.object.as_str())

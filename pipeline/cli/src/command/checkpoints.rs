@@ -88,20 +88,8 @@ fn as_text(found: &[Verified]) -> String {
 }
 
 fn lines(manifest: &Manifest) -> String {
-    let Manifest {
-        identity,
-        generation,
-        writer,
-        release,
-        tables,
-        layout,
-        watermark,
-        streams,
-        runs,
-        replay,
-        staged,
-        ..
-    } = manifest;
+    let Manifest { identity, generation, writer, release, tables, layout, watermark, streams, runs, staged, .. } =
+        manifest;
     let bytes: u64 = runs.iter().map(|run| run.length).sum();
     let rows: u64 = runs.iter().map(|run| run.rows).sum();
     let watermark = watermark.map_or_else(|| "none".to_owned(), format_time);
@@ -112,7 +100,7 @@ fn lines(manifest: &Manifest) -> String {
         runs.len(),
         staged.len(),
     );
-    if let Some(replay) = replay.as_ref().filter(|replay| replay.streams != *streams) {
+    if let Some(replay) = manifest.to_replay() {
         let rows: u64 = replay.admitted.iter().sum();
         let sealed_in = replay.sealed_in;
         text.push_str(&format!(

@@ -17,7 +17,7 @@ use citystream_model::position::{Partition, Positions};
 use citystream_model::time::Watermark;
 use citystream_model::{Error, Result};
 use citystream_state::commit::{KEPT, Verdict, claim, verdict};
-use citystream_state::manifest::{Duties, Replay, StreamProgress};
+use citystream_state::manifest::{Duties, StreamProgress};
 use citystream_state::run::{Owner, Run};
 use citystream_state::store::Identity;
 use citystream_state::{CheckpointStore, Manifest, is_damage};
@@ -281,12 +281,6 @@ impl Base {
     /// The job's watermark of the newest epoch.
     pub fn watermark(&self) -> Watermark {
         self.claim.watermark.map_or(Watermark::NONE, Watermark)
-    }
-
-    /// What is to be read again before the job goes on, if there is something.
-    pub fn replay(&self) -> Option<&Replay> {
-        let now = (self.claim.watermark, &self.claim.streams);
-        self.claim.replay.as_ref().filter(|replay| (replay.watermark, &replay.streams) != now)
     }
 
     /// Where `stream` is to be read from; `None` for a job that is new.
