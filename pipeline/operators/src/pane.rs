@@ -329,13 +329,13 @@ impl Operator for Pane {
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        let (mut results, open) = (Vec::new(), self.open.len());
+        let (mut results, before) = (Vec::new(), (self.open.len(), self.next));
         match self.overlap {
             Some(windows) => self.close_windows(windows, &mut results)?,
             None => self.close_panes(&mut results)?,
         }
-        // A pane that came out early may close without a word.
-        if !results.is_empty() || self.open.len() < open {
+        // What came out early may close without a word.
+        if !results.is_empty() || (self.open.len(), self.next) != before {
             self.shown.iter_mut().for_each(|shown| shown.close(watermark.0));
             self.forget_fresh();
             self.ring_bytes = self.ring.bytes();
@@ -357,7 +357,7 @@ impl Operator for Pane {
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
         let is_whole = self.parts.is_next_whole(whole);
         let mut runs = self.parts_of_state(is_whole)?;
-        runs.extend(self.shown_run()?);
+        runs.extend(self.shown_run(is_whole)?);
         Ok(Snapshot { is_whole, runs })
     }
 

@@ -1,12 +1,12 @@
 //! Results that may vanish before they are final: which groups are results, and which were.
 
-use crate::aggregates::failed;
+use crate::fragment::failure;
 use crate::plan::{PaneSpec, REMOVED, Revision};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use citystream_model::{Error, Result};
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
@@ -55,4 +55,8 @@ impl Having {
         let some = marked.and_then(|marked| filter_record_batch(&marked, &some));
         some.map_err(|error| Error::internal("results that vanish").caused_by(error))
     }
+}
+
+fn failed(error: DataFusionError) -> Error {
+    failure("HAVING of results that come out early", error)
 }

@@ -194,7 +194,7 @@ impl SessionPane {
         let Open { groups, owners, spans, .. } = pane;
         // Accumulators without groups may have no states to give.
         let sealed = if owners.is_empty() { Sealed::default() } else { groups.seal()? };
-        self.complete = Some(Complete::new(sealed, &owners, &spans));
+        self.complete = Some(Complete::new(sealed, &owners, &spans, self.revisions.is_some()));
         Ok(())
     }
 

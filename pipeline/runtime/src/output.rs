@@ -77,22 +77,17 @@ impl Output {
                 removed.iter().map(Option::unwrap_or_default).collect()
             }
         };
-        let ids = self.ids(batch, &published, &event_times, seen)?;
-        Ok(SinkRows { batch: published, event_times, ids, removed })
+        let mut rows = SinkRows { batch: published, event_times, ids: Vec::new(), removed };
+        rows.ids = self.ids(batch, &rows, seen)?;
+        Ok(rows)
     }
 
     /// An id is a hash of the job, the row's content, and where it came from: the record of a stateless job's row, the
     /// closing time of a windowed one, and the how-manieth of equal rows it is. Rows of one origin come in one step.
-    fn ids(
-        &self,
-        batch: &RecordBatch,
-        published: &RecordBatch,
-        times: &[Option<Micros>],
-        seen: &mut HashMap<[u8; 32], u32>,
-    ) -> Result<Vec<u128>> {
+    fn ids(&self, batch: &RecordBatch, out: &SinkRows, seen: &mut HashMap<[u8; 32], u32>) -> Result<Vec<u128>> {
         let Some(encoder) = &self.encoder else { return Ok(Vec::new()) };
         let origin = self.spec.origin.map(|(source, offset)| (int64(batch, source), int64(batch, offset)));
-        let rows = encoder.encode(published)?;
+        let rows = encoder.encode(&out.batch)?;
         let id = |(at, row): (usize, citystream_codec::EncodedRow)| {
             let mut hash = Sha256::new();
             hash.update(self.job.as_bytes());
@@ -102,7 +97,11 @@ impl Output {
                     hash.update(source.value(at).to_be_bytes());
                     hash.update(offset.value(at).to_be_bytes());
                 }
-                _ => hash.update(times[at].unwrap_or(Micros::MIN).to_be_bytes()),
+                _ => hash.update(out.event_times[at].unwrap_or(Micros::MIN).to_be_bytes()),
+            }
+            if out.removes(at) {
+                // No row is text that begins so.
+                hash.update([0]);
             }
             hash.update(&row.value);
             let content: [u8; 32] = hash.clone().finalize().into();

@@ -3,8 +3,8 @@
 mod vanish;
 
 use crate::plan::route;
+use crate::plan::window_node::{Assign, WindowNode};
 use crate::text::Statement;
-use citystream_functions::Overlap;
 use citystream_model::Diagnostic;
 use citystream_model::job::{Emit, JobSpec, PARQUET};
 use citystream_operators::plan::{FragmentPlan, Input, KeyRole, NodeKind, PaneSpec, PlanNode, Revision, StreamPlan};
@@ -12,14 +12,19 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
 
 /// Most windows that a row may be in, where each comes out early.
-const MOST_WINDOWS: i64 = 100;
+const MOST_WINDOWS: usize = 100;
 
 /// What is wrong: message and help.
 type Wrong = (String, &'static str);
 
 /// Has the last aggregate of `plan` put out results early, if the job asks; the job's key becomes that of its groups unless
 /// it has named one.
-pub(crate) fn apply(statement: &Statement, spec: &mut JobSpec, plan: &mut StreamPlan) -> Result<(), Diagnostic> {
+pub(crate) fn apply(
+    statement: &Statement,
+    spec: &mut JobSpec,
+    plan: &mut StreamPlan,
+    query: &LogicalPlan,
+) -> Result<(), Diagnostic> {
     if spec.emit == Emit::Final {
         return Ok(());
     }
@@ -27,9 +32,9 @@ pub(crate) fn apply(statement: &Statement, spec: &mut JobSpec, plan: &mut Stream
     check_sinks(spec)
         .and_then(|()| {
             let Last { pane, output, is_session } = last_aggregate(&mut plan.nodes)?;
-            check_windows(spec.emit, pane.overlap)?;
+            check_windows(spec.emit, query)?;
             let groups = group_columns(pane, output, is_session, &names)?;
-            let having = vanish::condition(&output.plan, output)?;
+            let having = vanish::condition(&output.plan)?;
             // A row may prolong a session, or join two.
             let may_vanish = having.is_some() || is_session;
             if may_vanish {
@@ -52,13 +57,19 @@ fn check_sinks(spec: &JobSpec) -> Result<(), Wrong> {
     }
 }
 
-/// Each row of a pane changes all windows over it, which come out each time as long as they are open.
-fn check_windows(emit: Emit, overlap: Option<Overlap>) -> Result<(), Wrong> {
-    let windows = match overlap {
-        None => 1,
-        Some(Overlap::Hop { slide, size, .. }) => size / slide,
-        Some(Overlap::Cumulate { step, size }) => size / step,
-    };
+/// Each row changes all windows that it is in, which come out each time as long as they are open.
+fn check_windows(emit: Emit, query: &LogicalPlan) -> Result<(), Wrong> {
+    let (mut windows, mut aggregates) = (None, 0);
+    let walked = query.apply(|node| {
+        windows = WindowNode::of(node).map(|node| match &node.assign {
+            Assign::Fixed(spec) => spec.most_windows(),
+            Assign::Session { .. } => 1,
+        });
+        aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
+        let is_found = windows.is_some() || aggregates > 1;
+        Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    let windows = walked.ok().and(windows).unwrap_or(1);
     if matches!(emit, Emit::Updates) || windows <= MOST_WINDOWS {
         return Ok(());
     }
@@ -83,10 +94,14 @@ fn last_aggregate(nodes: &mut [PlanNode]) -> Result<Last<'_>, Wrong> {
     let (NodeKind::Stateless(output), [Input::Node(at)]) = (&mut last.kind, &last.inputs[..]) else {
         return wrong("a query without a window");
     };
+    if waits_for_sessions(nodes, *at) {
+        return wrong(
+            "a session whose rows wait for its end, since it is grouped without its key or there is a condition on its start or end",
+        );
+    }
     let (pane, is_session) = match nodes.get_mut(*at).map(|node| &mut node.kind) {
         Some(NodeKind::Pane(pane)) => (pane, false),
         Some(NodeKind::SessionPane(session)) => (&mut session.groups, true),
-        Some(NodeKind::Session(_)) => return wrong("the rows of a session"),
         Some(NodeKind::ClosedWindow { .. }) => return wrong("a join, OVER or array_agg, which need the whole window"),
         _ => return wrong("a query without a window"),
     };
@@ -94,6 +109,12 @@ fn last_aggregate(nodes: &mut [PlanNode]) -> Result<Last<'_>, Wrong> {
     let message =
         format!("results come out before they are final right behind GROUP BY and HAVING; found a {what} behind it");
     Err((message, "join before GROUP BY, or write emit = 'final'"))
+}
+
+/// True when node `at` reads rows of sessions, which come out when a session has ended.
+fn waits_for_sessions(nodes: &[PlanNode], at: usize) -> bool {
+    let reads = |input: &Input| matches!(input, Input::Node(node) if waits_for_sessions(nodes, *node));
+    nodes.get(at).is_some_and(|node| matches!(node.kind, NodeKind::Session(_)) || node.inputs.iter().any(reads))
 }
 
 /// What stands between the groups and the output beside projections and conditions.

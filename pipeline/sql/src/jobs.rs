@@ -261,7 +261,7 @@ fn check(
         .map_err(|error| finding::precise(&statement, located(finding::of_error(&statement, &error), &statement)))?;
     // Constants that failed while they were folded are no rows.
     errors.reset();
-    emit::apply(&statement, &mut spec, &mut lowered)?;
+    emit::apply(&statement, &mut spec, &mut lowered, &optimized)?;
     claim_names(&statement, at, &spec, &streams, catalog, names)?;
     let schema = Arc::clone(&lowered.output.schema);
     check_columns(&statement, &spec, &schema, declared.as_ref(), connectors)?;

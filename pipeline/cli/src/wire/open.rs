@@ -159,11 +159,24 @@ impl Connector<'_> {
         let CheckedJob { spec, schema, .. } = self.job;
         let client = self.shared.client(None)?;
         let plain = |budget| KafkaSink::open(&client, &spec.name, topic, &spec.key, schema, budget);
+        let may_vanish = self.job.plan.output.removed.is_some();
         let (Some(base), Some(folder)) = (base, &self.shared.checkpoints) else {
+            if may_vanish {
+                tracing::warn!(
+                    job = spec.name,
+                    topic,
+                    "without --checkpoint-dir, results of an earlier run that are none any more stay in the topic"
+                );
+            }
             return Ok(Box::new(self.patience.open(plain)?));
         };
         let outbox = folder.outbox(&folder.of(self.job, &self.shared.data.run_id), base);
         match folder.guarantee {
+            Guarantee::AtLeastOnce if may_vanish => Err(Error::job(format!(
+                "job '{}': found --guarantee at-least-once, but its results may vanish (HAVING or sessions with emit = 'updates' or \
+                 'early'), and those sent before a crash would stay in topic '{topic}'; leave the flag out",
+                spec.name
+            ))),
             Guarantee::AtLeastOnce => Ok(Box::new(self.patience.open(plain)?.with_leftovers(&client, &outbox))),
             Guarantee::ExactlyOnce => {
                 let sink = self.patience.open(|budget| {

@@ -134,6 +134,19 @@ fn a_row_that_is_no_result_any_more_is_removed() {
 }
 
 #[test]
+fn results_that_may_vanish_are_not_sent_before_their_epoch() {
+    let city = City::with_flow(1);
+    let topic = city.make("slow", 1);
+    let job = city.job(
+        "slow",
+        &format!("emit = 'updates', sink = 'kafka:{topic}'"),
+        &format!("{PER_MINUTE} HAVING avg(veh) < 5"),
+    );
+    let live = city.live(&[&job], &["--checkpoint-dir", "checkpoints", "--guarantee", "at-least-once"]);
+    live.wait().expect(1).says(&["job 'slow'", "found --guarantee at-least-once", "leave the flag out"]);
+}
+
+#[test]
 fn what_cannot_come_out_early_is_refused() {
     let city = City::with_flow(1);
     let refused = |options: &str, select: &str, words: &[&str]| {

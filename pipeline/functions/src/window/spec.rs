@@ -98,6 +98,15 @@ impl WindowSpec {
         Ok(Self { kind: Kind::Cumulate { step: step_grid, size: size_grid }, text })
     }
 
+    /// Most windows that a row is in.
+    pub fn most_windows(&self) -> usize {
+        let (mut some, mut most) = (Vec::new(), Vec::new());
+        self.windows(0, &mut some);
+        // Most of those that cumulate hold their first row.
+        self.windows(some.first().map_or(0, |(start, _)| *start), &mut most);
+        some.len().max(most.len())
+    }
+
     /// True when each row is in exactly one window.
     pub fn is_tumble(&self) -> bool {
         matches!(self.kind, Kind::Tumble(_))

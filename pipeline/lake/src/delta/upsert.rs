@@ -204,9 +204,8 @@ impl UpsertPublisher {
             rows.extend(read(&self.log.table, file).await?);
         }
         // Files of releases that removed no row have no column that says so.
-        let columns = self.log.columns.whole().fields().len();
-        let old = rows.iter_mut().filter(|rows| rows.num_columns() == columns);
-        old.into_iter().try_for_each(|rows| mark(rows.clone(), false).map(|marked| *rows = marked))?;
+        let mut old = rows.iter_mut().filter(|rows| rows.column_by_name(REMOVED).is_none());
+        old.try_for_each(|rows| mark(rows.clone(), false).map(|marked| *rows = marked))?;
         newest_of(&rows, &self.key)
     }
 }

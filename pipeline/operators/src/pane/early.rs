@@ -10,6 +10,7 @@ use citystream_functions::{Overlap, Window};
 use citystream_model::Result;
 use citystream_model::time::Micros;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Sealed parts of a pane above which they are put together.
 const MOST_PARTS: usize = 16;
@@ -124,7 +125,7 @@ impl Pane {
         let pane = windows.pane();
         for window in self.windows_to_revise(windows, until) {
             let keys = self.revisions.of_window(window, pane);
-            let mut parts: Vec<Sealed> = self.ring.parts_of(window).cloned().collect();
+            let mut parts: Vec<Sealed> = self.ring.parts_of(window).into_iter().cloned().collect();
             for (_, open) in self.open.range_mut(window.start + pane..=window.end) {
                 open.seal_live(&self.aggregates)?;
                 parts.extend(open.sealed.iter().cloned());
@@ -143,21 +144,20 @@ impl Pane {
     /// Open windows that end at or before `until` and have rows, in order: those that have not come out yet, and those with
     /// keys that have changed since.
     fn windows_to_revise(&self, windows: Overlap, until: Micros) -> Vec<Window> {
-        let (pane, watermark) = (windows.pane(), self.watermark.0);
+        let (pane, watermark, fired) = (windows.pane(), self.watermark.0, self.revisions.fired);
         let held = self.ring.starts().chain(self.open.keys().map(|closes_at| closes_at - pane));
-        let new = held.flat_map(|start| over(windows, start, watermark.max(self.revisions.fired)));
-        let changed = self.revisions.changed.keys().flat_map(|closes_at| over(windows, closes_at - pane, watermark));
-        let is_due = |window: &Window| window.end <= until;
-        let ends: BTreeMap<Micros, Window> =
-            new.chain(changed).filter(is_due).map(|window| (window.end, window)).collect();
+        let new = held.flat_map(|start| over(windows, start, watermark.max(fired)..until));
+        let changed = self.revisions.changed.keys();
+        let changed = changed.flat_map(|closes_at| over(windows, closes_at - pane, watermark..until));
+        let ends: BTreeMap<Micros, Window> = new.chain(changed).map(|window| (window.end, window)).collect();
         ends.into_values().collect()
     }
 }
 
-/// The windows that the pane which starts at `start` is in and that end behind `time`.
-fn over(windows: Overlap, start: Micros, time: Micros) -> impl Iterator<Item = Window> {
-    let first = windows.first_behind(start.max(time));
+/// The windows that the pane which starts at `start` is in and that end behind the start of `times`, up to its end.
+fn over(windows: Overlap, start: Micros, times: Range<Micros>) -> impl Iterator<Item = Window> {
+    let first = windows.first_behind(start.max(times.start));
     let all = std::iter::successors(Some(first), move |window| Some(windows.after(*window)));
-    let last = windows.last_end(start);
+    let last = windows.last_end(start).min(times.end);
     all.take_while(move |window| window.end <= last && window.start <= start)
 }

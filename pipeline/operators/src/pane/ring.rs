@@ -91,10 +91,16 @@ impl Ring {
         if parts.is_empty() { Ok(None) } else { by.merge(&parts, keys.len()).map(Some) }
     }
 
-    /// The panes of a window.
-    pub(super) fn parts_of(&self, window: Window) -> impl Iterator<Item = &Sealed> {
-        let panes = self.panes.iter();
-        panes.filter(move |(start, _)| (window.start..window.end).contains(start)).map(|(_, pane)| pane)
+    /// The panes of a window, those that have been put together for a window that ends behind them all as one.
+    pub(super) fn parts_of(&self, window: Window) -> Vec<&Sealed> {
+        let before = self.panes.partition_point(|(start, _)| *start < window.start);
+        let is_last = self.panes.back().is_some_and(|(start, _)| *start < window.end);
+        if is_last && before <= self.back.len() {
+            let stacked = self.back.iter().rev().nth(before);
+            return stacked.into_iter().chain(self.front()).collect();
+        }
+        let panes = self.panes.iter().skip(before);
+        panes.take_while(|(start, _)| *start < window.end).map(|(_, pane)| pane).collect()
     }
 
     /// All panes together, of some keys only; `None` without any.

@@ -4,20 +4,22 @@ use crate::revision::Having;
 use arrow::record_batch::RecordBatch;
 use citystream_model::Result;
 use citystream_model::time::Micros;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// See the module's description.
 pub(super) struct Shown {
     having: Having,
     /// Keys by the end of their window, which is when it closes.
     keys: BTreeMap<Micros, HashSet<u32>>,
+    /// Windows whose keys are not those of the last checkpoint.
+    unsaved: BTreeSet<Micros>,
 }
 
 // === impl Shown ===
 
 impl Shown {
     pub(super) fn new(having: Having) -> Self {
-        Self { having, keys: BTreeMap::new() }
+        Self { having, keys: BTreeMap::new(), unsaved: BTreeSet::new() }
     }
 
     /// Of the groups of the window that ends at `end`, those that are results, and those that are none any more.
@@ -32,6 +34,7 @@ impl Shown {
             false => shown.remove(key).then_some(true),
         };
         let marks: Vec<Option<bool>> = keys.iter().zip(passes).map(&mut mark).collect();
+        self.unsaved.insert(end);
         self.having.mark(rows, &marks)
     }
 
@@ -42,12 +45,17 @@ impl Shown {
 
     /// Forgets windows that end by `watermark`.
     pub(super) fn close(&mut self, watermark: Micros) {
-        self.keys = self.keys.split_off(&watermark.saturating_add(1));
+        let first = watermark.saturating_add(1);
+        (self.keys, self.unsaved) = (self.keys.split_off(&first), self.unsaved.split_off(&first));
     }
 
-    /// The keys by window.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Micros, Vec<u32>)> + '_ {
-        self.keys.iter().filter(|(_, keys)| !keys.is_empty()).map(|(end, keys)| (*end, keys.iter().copied().collect()))
+    /// The keys by window for a checkpoint: all, or those of windows that have changed since the last one. What is read back
+    /// from several may hold keys that were results once, which then are removed once more.
+    pub(super) fn save(&mut self, whole: bool) -> Vec<(Micros, Vec<u32>)> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        let is_wanted = |end: &Micros, keys: &HashSet<u32>| (whole || unsaved.contains(end)) && !keys.is_empty();
+        let wanted = self.keys.iter().filter(|(end, keys)| is_wanted(end, keys));
+        wanted.map(|(end, keys)| (*end, keys.iter().copied().collect())).collect()
     }
 
     /// Takes over new key numbers.

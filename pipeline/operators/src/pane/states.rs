@@ -1,7 +1,6 @@
 //! States of panes on their way: from one phase to the next, and out of an operator and back.
 
 use super::open::Open;
-use super::shown::Shown;
 use super::{Input, Pane, Phase, Values};
 use crate::aggregates::{Aggregates, Sealed, failed};
 use crate::closing;
@@ -95,10 +94,10 @@ impl Pane {
         Ok(vec![Run { port: if self.phase == Phase::Partial { PASSED_ON } else { STATES }, batch }])
     }
 
-    /// The groups that are results, all of them.
-    pub(super) fn shown_run(&mut self) -> Result<Option<Run>> {
+    /// The groups that are results: all of them, or those of windows where that has changed since the last checkpoint.
+    pub(super) fn shown_run(&mut self, whole: bool) -> Result<Option<Run>> {
         let mut rows = Vec::new();
-        for (end, keys) in self.shown.iter().flat_map(Shown::iter) {
+        for (end, keys) in self.shown.as_mut().map(|shown| shown.save(whole)).unwrap_or_default() {
             let columns = self.dict.keys(&keys)?;
             let schema = Arc::new(Schema::new(self.states.fields()[..columns.len()].to_vec()));
             let options = RecordBatchOptions::new().with_row_count(Some(keys.len()));

@@ -187,8 +187,8 @@ proptest! {
         let fresh = || Pane::plan(&spec, Phase::Whole, &SessionStateBuilder::new().with_default_features().build()).unwrap();
         let (mut pane, mut results, mut runs, mut given) = (fresh(), Newest::default(), Vec::new(), Vec::new());
         let (mut watermark, mut fired) = (-100, Micros::MIN);
-        for (number, (step, ahead, whole, moves)) in steps.iter().chain([&(1_000, 0, false, false)]).enumerate() {
-            let (count, from) = (steps.len() + 1, watermark);
+        for (number, (step, ahead, whole, moves)) in steps.iter().chain([&(40, 300, false, false), &(40, 0, false, false), &(1_000, 0, false, false)]).enumerate() {
+            let (count, from) = (steps.len() + 3, watermark);
             let due: Vec<Row> = rows.iter().skip(number).step_by(count).copied().filter(|row| row.2 >= from).collect();
             given.extend(due.iter().copied());
             watermark += step;
@@ -276,9 +276,9 @@ proptest! {
         let mut merged = revising_in(overlap, Phase::Final);
         let (mut one, mut two) = (Newest::default(), Newest::default());
         let (mut runs, mut given, mut watermark, mut fired) = (Vec::new(), Vec::new(), -100, Micros::MIN);
-        for (number, (step, ahead, moves)) in steps.iter().chain([&(1_000, 0, false)]).enumerate() {
+        for (number, (step, ahead, moves)) in steps.iter().chain([&(40, 300, false), &(40, 0, false), &(1_000, 0, false)]).enumerate() {
             // Rows of anywhere above the watermark, each in one step.
-            let (count, from) = (steps.len() + 1, watermark);
+            let (count, from) = (steps.len() + 3, watermark);
             let due = rows.iter().skip(number).step_by(count).copied().filter(|row| row.2 >= from);
             let due: Vec<Row> = due.collect();
             given.extend(due.iter().copied());
@@ -360,4 +360,31 @@ fn only_what_has_changed_comes_out_again() {
     let mut out = Vec::new();
     again.on_watermark(Watermark(PANE), &mut out).unwrap();
     assert_eq!(row_count(&out), 0);
+}
+
+#[test]
+fn groups_that_are_results_keep_their_numbers_when_others_are_forgotten() {
+    let having = Some(col("c2").lt(lit(2i64)));
+    let spec = PaneSpec { revises: Some(Revision { having, may_vanish: true }), ..spec(None) };
+    let mut pane =
+        Pane::plan(&spec, Phase::Whole, &SessionStateBuilder::new().with_default_features().build()).unwrap();
+    let (mut results, last) = (Newest::default(), 20 * PANE);
+    let mut push = |pane: &mut Pane, keys: std::ops::Range<usize>, end: Micros, watermark: Micros| {
+        let mut out = Vec::new();
+        pane.on_batch(0, keyed(keys, end), &mut out).unwrap();
+        pane.fire_early(Watermark::END, &mut out).unwrap();
+        pane.on_watermark(Watermark(watermark), &mut out).unwrap();
+        results.take(&out);
+        results.rows(Micros::MAX).into_iter().filter(|row| row.contains(" 200 ")).collect::<Vec<_>>()
+    };
+    // Results of a window that stays open, between keys of others that come and go.
+    push(&mut pane, 0..2_500, PANE, PANE);
+    push(&mut pane, 70_000..70_004, last, PANE);
+    for window in 1..19 {
+        let (from, end) = (window as usize * 2_500, window * PANE + PANE);
+        push(&mut pane, from..from + 2_500, end, end);
+    }
+    assert!(pane.dict.len() < 20_000, "{} keys", pane.dict.len());
+    let left = push(&mut pane, 70_001..70_003, last, last - PANE);
+    assert_eq!(left, ["70000 200 [1, 1, 1, 1]", "70003 200 [1, 1, 1, 1]"]);
 }

@@ -5,6 +5,7 @@ use super::spans::Spans;
 use crate::aggregates::Sealed;
 use arrow::array::UInt32Array;
 use citystream_model::time::Micros;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// See the module's description.
@@ -16,8 +17,10 @@ pub(super) struct Complete {
     groups: Vec<u32>,
     /// Sessions before this one have been looked at: they have ended, or go on in the next pane.
     next: usize,
-    /// Those of them that go on.
+    /// Those of them that go on, in order.
     go_on: Vec<usize>,
+    /// Places of the sessions by key, if they are looked for.
+    places: Option<HashMap<u32, usize>>,
 }
 
 /// A session that has not come out.
@@ -35,7 +38,8 @@ pub(super) struct OpenSession {
 
 impl Complete {
     /// The pane with these states; `owners` says of each group at which place of `spans` its session is.
-    pub(super) fn new(sealed: Sealed, owners: &[u32], spans: &Spans) -> Self {
+    /// Sessions are to be found by their keys if `is_index` is true.
+    pub(super) fn new(sealed: Sealed, owners: &[u32], spans: &Spans, is_index: bool) -> Self {
         let mut ends = vec![0; spans.len() + 1];
         owners.iter().for_each(|owner| ends[*owner as usize + 1] += 1);
         for place in 0..spans.len() {
@@ -47,7 +51,8 @@ impl Complete {
         sessions.sort_unstable_by_key(|session| session.last);
         let mut groups: Vec<u32> = (0u32..).take(owners.len()).collect();
         groups.sort_unstable_by_key(|group| owners[*group as usize]);
-        Self { sealed, sessions, groups, next: 0, go_on: Vec::new() }
+        let places = is_index.then(|| by_key(&sessions));
+        Self { sealed, sessions, groups, next: 0, go_on: Vec::new(), places }
     }
 
     /// Takes out the sessions that end by `time` and that nothing in the pane behind this one goes on with.
@@ -70,6 +75,18 @@ impl Complete {
     /// Sessions that have not ended.
     pub(super) fn still_open(&self) -> impl Iterator<Item = &OpenSession> {
         self.go_on.iter().map(|at| &self.sessions[*at]).chain(&self.sessions[self.next..])
+    }
+
+    /// The session of `key`, if it has not ended.
+    pub(super) fn find(&self, key: u32) -> Option<&OpenSession> {
+        let at = *self.places.as_ref()?.get(&key)?;
+        (at >= self.next || self.go_on.binary_search(&at).is_ok()).then(|| &self.sessions[at])
+    }
+
+    /// Keys of sessions whose last row here is in `times`.
+    pub(super) fn lasting(&self, times: Range<Micros>) -> impl Iterator<Item = u32> {
+        let [from, until] = [times.start, times.end].map(|time| self.sessions.partition_point(|open| open.last < time));
+        self.sessions[from..until].iter().map(|session| session.key)
     }
 
     /// Number of sessions that have not ended.
@@ -95,6 +112,7 @@ impl Complete {
     pub(super) fn renumber(&mut self, sessions: Option<&[u32]>, groups: Option<&[u32]>) {
         if let Some(moved) = sessions {
             self.sessions.iter_mut().for_each(|session| session.key = moved[session.key as usize]);
+            self.places = self.places.take().map(|_| by_key(&self.sessions));
         }
         if let Some(moved) = groups {
             self.sealed.renumber(moved);
@@ -106,5 +124,10 @@ impl Complete {
             + self.sessions.capacity() * size_of::<OpenSession>()
             + self.groups.capacity() * size_of::<u32>()
             + self.go_on.capacity() * size_of::<usize>()
+            + self.places.as_ref().map_or(0, |places| places.capacity() * size_of::<(u32, usize)>())
     }
+}
+
+fn by_key(sessions: &[OpenSession]) -> HashMap<u32, usize> {
+    sessions.iter().enumerate().map(|(at, session)| (session.key, at)).collect()
 }

@@ -149,38 +149,37 @@ impl SessionPane {
         Ok(())
     }
 
-    /// Keys with a session that has changed or that comes out for the first time.
+    /// Keys with a session that has changed or that comes out for the first time, and perhaps others.
     fn keys_to_revise(&self, revisions: &Revisions, until: Micros) -> BTreeSet<u32> {
-        let complete = self.complete.iter().flat_map(|pane| pane.still_open()).map(|open| (open.key, open.last));
-        let open = self.open.range(..until).flat_map(|(_, pane)| pane.spans.iter()).map(|(key, _, last)| (key, last));
-        let is_new = |last: Micros| {
-            let end = last.saturating_add(self.gap);
-            end > revisions.fired && end <= until
-        };
-        let new = complete.chain(open).filter(|(_, last)| is_new(*last)).map(|(key, _)| key);
+        let last = |end: Micros| end.saturating_sub(self.gap).saturating_add(1);
+        let new = last(revisions.fired)..last(until);
+        let complete = self.complete.iter().flat_map(|pane| pane.lasting(new.clone()));
+        // A pane is as long as the gap.
+        let panes = self.open.range(new.start.saturating_sub(self.gap)..new.end);
+        let open = panes.flat_map(|(_, pane)| pane.spans.iter()).filter(|(_, _, last)| new.contains(last));
+        let new = complete.chain(open.map(|(key, _, _)| key));
         new.chain(revisions.changed.iter().copied()).collect()
     }
 
     /// All sessions of `keys` as they are now.
     fn sessions_of(&self, keys: &BTreeSet<u32>) -> Vec<Session> {
         let mut sessions: Vec<Session> = Vec::new();
-        let mut newest: HashMap<u32, usize> = HashMap::new();
-        let complete = self.complete.iter().flat_map(|pane| pane.still_open());
-        let complete = complete.map(|open| (open.key, open.start, open.last, Part::Complete(open.clone())));
-        let open = self.open.iter().flat_map(|(start, pane)| {
-            let spans = pane.spans.iter().enumerate();
-            spans.map(|(place, (key, first, last))| (key, first, last, Part::Open(*start, place)))
-        });
-        for (key, first, last, part) in complete.chain(open).filter(|(key, ..)| keys.contains(key)) {
-            if let Some(session) = newest.get(&key).map(|at| &mut sessions[*at])
-                && first.saturating_sub(session.last) < self.gap
-            {
-                session.last = last;
-                session.parts.push(part);
-                continue;
+        for key in keys.iter().copied() {
+            let complete = self.complete.as_ref().and_then(|pane| pane.find(key));
+            let complete = complete.map(|open| (open.start, open.last, Part::Complete(open.clone())));
+            let open = self.open.iter().filter_map(|(start, pane)| {
+                let (place, first, last) = pane.spans.find(key)?;
+                Some((first, last, Part::Open(*start, place)))
+            });
+            for (first, last, part) in complete.into_iter().chain(open) {
+                match sessions.last_mut() {
+                    Some(session) if session.key == key && first.saturating_sub(session.last) < self.gap => {
+                        session.last = last;
+                        session.parts.push(part);
+                    }
+                    _ => sessions.push(Session { key, start: first, last, parts: vec![part] }),
+                }
             }
-            newest.insert(key, sessions.len());
-            sessions.push(Session { key, start: first, last, parts: vec![part] });
         }
         sessions
     }
@@ -206,9 +205,11 @@ impl SessionPane {
             let Some(mut pane) = self.open.remove(&start) else { continue };
             let sealed = pane.copy(&self.aggregates)?;
             let states = pane.owners.iter().zip(0u32..).filter_map(|(owner, row)| Some((row, *places.get(owner)?)));
-            let added = merged.add(self, sessions, &sealed, &states.collect::<Vec<_>>());
+            merged.add(self, sessions, &sealed, &states.collect::<Vec<_>>())?;
+            let bytes = pane.held();
+            self.open_bytes = self.open_bytes - pane.bytes + bytes;
+            pane.bytes = bytes;
             self.open.insert(start, pane);
-            added?;
         }
         Ok(merged)
     }

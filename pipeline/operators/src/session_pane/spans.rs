@@ -40,6 +40,11 @@ impl Spans {
         self.places.find(key)
     }
 
+    /// Place, first and last time of a session key.
+    pub(super) fn find(&self, key: u32) -> Option<(usize, Micros, Micros)> {
+        self.places.find(key).map(|place| (place, self.bounds[place].0, self.bounds[place].1))
+    }
+
     /// Moves the begin of a key's session to `start`; the place of the session, if the key has one.
     pub(super) fn begin(&mut self, key: u32, start: Micros) -> Option<usize> {
         let place = self.places.find(key)?;

@@ -173,8 +173,8 @@ proptest! {
         let (mut operator, mut results, mut given) = (fresh(), BTreeSet::new(), Vec::new());
         let (mut watermark, mut fired) = (-100, Micros::MIN);
         let sum = |line: &str| line[line.find('[').unwrap() + 1..line.find(',').unwrap()].parse::<i64>().unwrap();
-        for (number, (step, ahead, moves)) in steps.iter().chain([&(1_000, 0, false)]).enumerate() {
-            let (count, from) = (steps.len() + 1, watermark);
+        for (number, (step, ahead, moves)) in steps.iter().chain([&(40, 300, false), &(40, 0, false), &(1_000, 0, false)]).enumerate() {
+            let (count, from) = (steps.len() + 3, watermark);
             let due: Vec<Row> = rows.iter().skip(number).step_by(count).copied().filter(|row| row.3 >= from).collect();
             push(&mut operator, &due);
             given.extend(due);
@@ -234,4 +234,44 @@ fn a_row_behind_the_watermark_is_an_error() {
     operator.on_watermark(Watermark(50), &mut Vec::new()).unwrap();
     let late = operator.on_batch(0, batch(&[(1, 1, 1, 49, true)]), &mut Vec::new());
     assert!(late.unwrap_err().to_string().contains("behind the watermark"));
+}
+
+/// Of keys whose numbers change, since most others are forgotten.
+#[test]
+fn sessions_that_came_out_are_removed_whatever_happens_to_other_keys() {
+    const GAP: i64 = 1_000;
+    let mut operator = revising(GAP as u64, true, Some(Revision { having: None, may_vanish: true }));
+    let (mut results, mut step) = (BTreeSet::new(), 0);
+    let mut push = |operator: &mut SessionPane, rows: Vec<(String, Micros)>| {
+        let texts = || rows.iter().map(|row| Some(row.0.clone())).collect::<StringArray>();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("k", Arc::new(texts())),
+            ("m", Arc::new(texts())),
+            ("v", Arc::new(Int64Array::from_value(1, rows.len()))),
+            ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.1)))),
+        ];
+        let mut out = Vec::new();
+        operator.on_batch(0, RecordBatch::try_from_iter(columns).unwrap(), &mut out).unwrap();
+        operator.fire_early(Watermark::END, &mut out).unwrap();
+        step += 1;
+        operator.on_watermark(Watermark(step * GAP / 2), &mut out).unwrap();
+        stand(&mut results, &out.iter().map(kept).collect::<Vec<_>>(), true);
+        results.clone()
+    };
+    for round in 0..40 {
+        let others = (0..700).map(|key| (format!("x{}", round * 700 + key), round * GAP / 2));
+        let ours = ["a", "b"].map(|key| (key.to_owned(), round * GAP / 2 + 1));
+        push(&mut operator, others.chain(ours).collect());
+    }
+    assert!(operator.keys.len() < 20_000, "{} keys", operator.keys.len());
+    let all = push(&mut operator, vec![("a".to_owned(), 40 * GAP / 2)]);
+    let ours: Vec<&String> = all.iter().collect();
+    assert_eq!(ours, ["a 1..21000 a [41, 41, 1]", "b 1..20501 b [40, 40, 1]"]);
+}
+
+/// The rows of a batch that are not of the many keys.
+fn kept(batch: &RecordBatch) -> RecordBatch {
+    let keys = batch.column(0).as_string::<i32>();
+    let kept: BooleanArray = keys.iter().map(|key| Some(!key.unwrap().starts_with('x'))).collect();
+    filter_record_batch(batch, &kept).unwrap()
 }

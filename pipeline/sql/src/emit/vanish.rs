@@ -2,49 +2,70 @@
 //! groups were results before; what makes rows of groups passes on which of them are none any more.
 
 use super::Wrong;
+use crate::plan::lower::EVENT_TIME;
 use crate::plan::piece;
-use crate::plan::route;
 use arrow::datatypes::{DataType, Field, Schema};
 use citystream_operators::fragment::Feed;
 use citystream_operators::plan::{FragmentPlan, REMOVED};
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, col, lit};
 use std::sync::Arc;
 
-/// All conditions of `plan`, over the columns `c0`, `c1`, ... that it reads.
-pub(super) fn condition(plan: &LogicalPlan, fragment: &FragmentPlan) -> Result<Option<Expr>, Wrong> {
+/// Columns that are no columns of the SELECT.
+const HIDDEN: [&str; 4] = [piece::TIME, piece::SOURCE, piece::OFFSET, EVENT_TIME];
+
+/// All conditions of `plan`, those below before those above them, over the columns `c0`, `c1`, ... that it reads.
+pub(super) fn condition(plan: &LogicalPlan) -> Result<Option<Expr>, Wrong> {
     let mut all = Vec::new();
     let mut rest = Some(plan);
     while let Some(plan) = rest {
         if let LogicalPlan::Filter(filter) = plan {
-            all.push(over_groups(filter, fragment).map_err(computed)?);
+            all.push(over_groups(&filter.predicate, &filter.input).map_err(wrong)?);
         }
         rest = plan.inputs().first().copied();
     }
+    all.reverse();
     Ok(conjunction(all))
 }
 
-fn over_groups(filter: &Filter, fragment: &FragmentPlan) -> PlanResult<Expr> {
-    let input = filter.input.schema();
-    let rewritten = filter.predicate.clone().transform(|expr| {
-        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
-        let at = route::origin(&filter.input, input.index_of_column(column)?, fragment);
-        let (_, at) = at.ok_or_else(|| DataFusionError::Plan(format!("{column} is computed")))?;
-        Ok(Transformed::yes(col(format!("c{at}"))))
+/// `expr` over the columns of `plan` as one over those that the scan below reads.
+fn over_groups(expr: &Expr, plan: &LogicalPlan) -> PlanResult<Expr> {
+    let rewritten = expr.clone().transform(|expr| match &expr {
+        Expr::Column(column) => {
+            let at = plan.schema().index_of_column(column)?;
+            Ok(Transformed::new(column_of(plan, at)?, true, TreeNodeRecursion::Jump))
+        }
+        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
+            Err(DataFusionError::Plan("found a subquery".to_owned()))
+        }
+        _ => Ok(Transformed::no(expr)),
     });
     rewritten.map(|rewritten| rewritten.data)
 }
 
+/// Column `at` of `plan` over those that the scan below reads.
+fn column_of(plan: &LogicalPlan, at: usize) -> PlanResult<Expr> {
+    match plan {
+        LogicalPlan::TableScan(_) => Ok(col(format!("c{at}"))),
+        LogicalPlan::Projection(projection) => over_groups(&projection.expr[at].clone().unalias(), &projection.input),
+        LogicalPlan::SubqueryAlias(alias) => column_of(&alias.input, at),
+        LogicalPlan::Filter(filter) => column_of(&filter.input, at),
+        other => Err(DataFusionError::Plan(format!("found {}", other.display()))),
+    }
+}
+
 /// Takes the conditions out of a fragment and has it pass on [`REMOVED`], whose position among its columns it returns.
 pub(super) fn carry(fragment: &mut FragmentPlan) -> Result<usize, Wrong> {
-    let [feed] = &fragment.feeds[..] else { return Err(computed(DataFusionError::Plan("several inputs".to_owned()))) };
+    let [feed] = &fragment.feeds[..] else {
+        return Err(wrong(DataFusionError::Plan("found several inputs".to_owned())));
+    };
     let fields = feed.schema().fields().iter().cloned();
     let fields = fields.chain([Arc::new(Field::new(REMOVED, DataType::Boolean, false))]);
     let feed = Feed::new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), feed.number());
-    let plan = carried(&fragment.plan, &feed).map_err(computed)?;
+    let plan = carried(&fragment.plan, &feed).map_err(wrong)?;
     let at = plan.schema().fields().len() - 1;
     *fragment = FragmentPlan { plan, feeds: vec![feed] };
     Ok(at)
@@ -74,7 +95,7 @@ fn carried(plan: &LogicalPlan, feed: &Arc<Feed>) -> PlanResult<LogicalPlan> {
 /// `expr` where the row is a result. What a condition kept away from it must not fail.
 fn guarded(expr: &Expr, removed: &Expr, schema: &DFSchema) -> PlanResult<Expr> {
     // Hidden columns are times, and keys are columns as they are.
-    let is_hidden = expr.qualified_name().1.starts_with("__");
+    let is_hidden = HIDDEN.contains(&expr.qualified_name().1.as_str());
     if is_hidden || matches!(expr.clone().unalias_nested().data, Expr::Column(_) | Expr::Literal(..)) {
         return Ok(expr.clone());
     }
@@ -88,8 +109,8 @@ fn guarded(expr: &Expr, removed: &Expr, schema: &DFSchema) -> PlanResult<Expr> {
     Ok(guarded.alias_qualified(qualifier, name))
 }
 
-fn computed(error: DataFusionError) -> Wrong {
-    let message =
-        format!("what HAVING asks for cannot be judged before results are final: {}", error.strip_backtrace());
-    (message, "let HAVING compare what GROUP BY computes, or write emit = 'final'")
+fn wrong(error: DataFusionError) -> Wrong {
+    let found = error.message();
+    let message = format!("which groups are results cannot be judged before they are final: {found} behind GROUP BY");
+    (message, "let HAVING compare what GROUP BY computes with constants, or write emit = 'final'")
 }

@@ -21,6 +21,9 @@ use datafusion::logical_expr::{
 };
 use std::sync::Arc;
 
+/// Hidden column of the output with the time of a row.
+pub(crate) const EVENT_TIME: &str = "__event_time";
+
 /// The operators that have been cut off so far.
 pub(crate) struct Lowering<'a> {
     pub(crate) streams: &'a [Arc<Stream>],
@@ -269,7 +272,7 @@ impl Lowering<'_> {
     fn output(&mut self, piece: Piece, schema: &DFSchemaRef) -> Result<OutputSpec> {
         let mut columns = piece.columns_of(schema);
         let event_time = best_time(&piece.facts).map(|at| {
-            columns.push(cast(piece.column(at), timestamp_type()).alias("__event_time"));
+            columns.push(cast(piece.column(at), timestamp_type()).alias(EVENT_TIME));
             columns.len() - 1
         });
         let origin = match (piece.hidden(SOURCE), piece.hidden(OFFSET)) {

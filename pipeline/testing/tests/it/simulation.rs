@@ -62,7 +62,10 @@ fn random_schedules() {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => failures.lock().unwrap().push(error),
             }
-            ran.fetch_add(1, Ordering::Relaxed);
+            // A long run says how far it is.
+            if (ran.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(10_000) {
+                println!("{} schedules so far", ran.load(Ordering::Relaxed));
+            }
         }
     };
     std::thread::scope(|scope| {
