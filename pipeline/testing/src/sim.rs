@@ -30,6 +30,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type};
 use baton::{Baton, Leaving, Place};
 use citystream_codec::{Decoder, Records};
+use citystream_lake::delta::check_columns;
 use citystream_model::ErrorKind;
 use citystream_model::job::{DELTA, PARQUET, SinkRef};
 use citystream_model::time::Micros;
@@ -142,6 +143,9 @@ impl World {
 
     fn of(case: Case, scheme: &str, runtime: Runtime, flaw: Option<Flaw>) -> Option<Arc<Self>> {
         let mut job = run::prepare(&case.world.ddl(), &case.job, &case.world.tables()).ok()?;
+        if scheme == DELTA && check_columns(&job.schema, &job.spec.folders(DELTA)).is_err() {
+            return None;
+        }
         job.spec.sinks = vec![SinkRef { scheme: scheme.to_owned(), target: "out".to_owned() }];
         let (store, wrong) = (Mutex::default(), Mutex::default());
         let (started, shown, is_grown) = (AtomicU64::new(0), AtomicUsize::new(0), Arc::default());
