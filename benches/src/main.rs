@@ -71,11 +71,7 @@ fn print_table(args: &TableArgs) -> Result<()> {
 }
 
 fn run_once(job: JobName, kind: broker::Kind, input: &Input, bench: &Bench) -> Result<()> {
-    let workload = input.workload(job);
-    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
-    for topic in job.topics() {
-        fill::topic(&broker.brokers, &workload, *topic, &input.compression)?;
-    }
+    let (workload, broker) = (input.workload(job), filled(job, kind, input, bench)?);
     let cost = bench.run(job, &workload, &broker)?;
     println!("{}\nns per event: {}", measure::line(job, kind, &cost), table::stages(&cost));
     for (name, cpu_s) in &cost.threads {
@@ -85,6 +81,16 @@ fn run_once(job: JobName, kind: broker::Kind, input: &Input, bench: &Bench) -> R
         println!("\n{profile}");
     }
     measure::check(cost.digest, oracle::expected(job, &workload), &format!("{job} on {kind}"))
+}
+
+/// A broker whose topics hold what `job` reads.
+fn filled(job: JobName, kind: broker::Kind, input: &Input, bench: &Bench) -> Result<Running> {
+    let workload = input.workload(job);
+    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
+    for topic in job.topics() {
+        fill::topic(&broker.brokers, &workload, *topic, &input.compression)?;
+    }
+    Ok(broker)
 }
 
 fn recover_once(kind: broker::Kind, keys: u32, bench: &Bench) -> Result<()> {
@@ -104,9 +110,8 @@ fn recover_once(kind: broker::Kind, keys: u32, bench: &Bench) -> Result<()> {
 }
 
 fn compare(job: JobName, kind: broker::Kind, interval: &str, repeats: u32, input: &Input, bench: &Bench) -> Result<()> {
-    let workload = input.workload(job);
-    let broker = Running::start(kind, bench.broker_core, &bench.root, &bench.folder)?;
-    let found = overhead::run(bench, &broker, kind, job, &workload, interval, repeats)?;
+    let (workload, broker) = (input.workload(job), filled(job, kind, input, bench)?);
+    let found = overhead::run(bench, (kind, &broker), job, &workload, interval, repeats)?;
     let ((cpu, cpu_with), (wall, wall_with)) = (found.cpu_s_per_million(), found.wall_s());
     println!(
         "{job}, a checkpoint every {interval}: {cpu:.3} CPU-s per million events without, {cpu_with:.3} with ({:+.1} %); \

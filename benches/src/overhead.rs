@@ -2,7 +2,6 @@
 
 use crate::broker::{Kind, Running};
 use crate::engine::{Bench, Cost};
-use crate::fill;
 use crate::measure::{check, line};
 use crate::oracle;
 use crate::table::spread;
@@ -18,23 +17,18 @@ pub struct Found {
     pub with: Vec<Cost>,
 }
 
-/// Runs `job` over `workload` so many times each way, with a checkpoint every `interval`.
+/// Runs `job` over topics that hold `workload`, so many times each way, with a checkpoint every `interval`.
 ///
 /// # Errors
 /// A run fails, or gives another table than the oracle.
 pub fn run(
     bench: &Bench,
-    broker: &Running,
-    kind: Kind,
+    (kind, broker): (Kind, &Running),
     job: JobName,
     workload: &Workload,
     interval: &str,
     repeats: u32,
 ) -> Result<Found> {
-    for topic in job.topics() {
-        let name = fill::topic(&broker.brokers, workload, *topic, "lz4")?;
-        eprintln!("topic {name}: {} records", workload.records());
-    }
     let expected = oracle::expected(job, workload);
     let plain = Bench { checkpoint_interval: None, ..bench.clone() };
     let with = Bench { checkpoint_interval: Some(interval.to_owned()), ..bench.clone() };
