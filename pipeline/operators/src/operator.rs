@@ -78,6 +78,16 @@ pub struct OpenWindows {
 // === impl Parts ===
 
 impl Parts {
+    /// Of an operator that can give what came since the last checkpoint only once there is one.
+    pub(crate) fn next_whole() -> Self {
+        Self(MOST_PARTS)
+    }
+
+    /// True when the next checkpoint has to hold the whole state.
+    pub(crate) fn must_be_whole(self) -> bool {
+        self.0 >= MOST_PARTS
+    }
+
     /// Counts a checkpoint; true when it has to hold the whole state, as it has to if `whole`.
     pub(crate) fn is_next_whole(&mut self, whole: bool) -> bool {
         let is_whole = whole || self.0 >= MOST_PARTS;

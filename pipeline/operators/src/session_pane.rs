@@ -16,10 +16,10 @@
 //! It remembers open panes and one complete pane with all that its sessions brought along: a state per group of an open
 //! session, and of one that closed less than a gap ago. Each state is merged once per pane, however long its session.
 
-use crate::aggregates::{Aggregates, Arguments, Groups, Sealed};
+use crate::aggregates::{Aggregates, Arguments};
 use crate::closing;
 use crate::group_keys;
-use crate::operator::{OpenWindows, Operator};
+use crate::operator::{OpenWindows, Operator, Parts};
 use crate::pane::gather;
 use crate::plan::{KeyRole, SessionPaneSpec};
 use crate::revision::Having;
@@ -29,18 +29,21 @@ use arrow::record_batch::RecordBatch;
 use citystream_model::time::{Micros, Watermark, micros};
 use citystream_model::{Error, Result};
 use citystream_state::run::{Run, Snapshot};
-use complete::{Complete, OpenSession};
+use complete::Complete;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
 use early::Revisions;
 use keys::Keys;
+use open::Open;
 use spans::Spans;
+use states::Aside;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod complete;
 mod early;
 mod keys;
+mod open;
 mod results;
 mod spans;
 mod states;
@@ -67,21 +70,15 @@ pub(crate) struct SessionPane {
     open: BTreeMap<Micros, Open>,
     /// The newest of the others, if a session of it may go on.
     complete: Option<Complete>,
+    parts: Parts,
+    /// Of panes that were open at the last checkpoint or since, and are not any more: what it does not have.
+    aside: Aside,
     /// `None` where results come out once.
     revisions: Option<Revisions>,
     watermark: Watermark,
     // METRICS
     /// Bytes of open panes.
     open_bytes: usize,
-}
-
-/// A pane that rows may still come for.
-struct Open {
-    groups: Groups,
-    /// Place in `spans` of each group's session.
-    owners: Vec<u32>,
-    spans: Spans,
-    bytes: usize,
 }
 
 /// One batch, taken apart.
@@ -110,6 +107,8 @@ impl SessionPane {
             keys: Keys::new(groups)?,
             open: BTreeMap::new(),
             complete: None,
+            parts: Parts::next_whole(),
+            aside: Aside::default(),
             revisions: Having::plan(groups, session)?.map(Revisions::new),
             watermark: Watermark::NONE,
             open_bytes: 0,
@@ -161,49 +160,55 @@ impl SessionPane {
         if let Some(revisions) = &mut self.revisions {
             revisions.changed.extend(sessions.iter().map(|key| *key as u32));
         }
-        let places = pane.spans.add(&sessions, times, &mut self.keys);
+        let owners = pane.spans.add(&sessions, times, &mut self.keys);
         if let Some((groups, values)) = &input.groups {
-            let groups = pane.place(&some(groups), &places, &mut self.keys);
             match rows {
-                None => pane.groups.update(values, &groups)?,
-                Some(rows) => pane.groups.update(&values.of_rows(rows)?, &groups)?,
+                None => pane.update(values, groups, &owners, &mut self.keys)?,
+                Some(rows) => pane.update(&values.of_rows(rows)?, &some(groups), &owners, &mut self.keys)?,
             }
         }
-        let bytes = pane.held();
-        self.open_bytes = self.open_bytes - pane.bytes + bytes;
-        pane.bytes = bytes;
+        self.open_bytes -= pane.bytes;
+        self.open_bytes += pane.count();
         Ok(())
     }
 
     /// Takes out the first open pane, if the watermark has reached its end.
-    fn take_complete(&mut self) -> Option<Open> {
+    fn take_complete(&mut self) -> Option<(Micros, Open)> {
         let last = self.watermark.0.saturating_sub(self.gap);
         let first = self.open.first_entry().filter(|pane| *pane.key() <= last)?;
-        Some(first.remove())
+        Some(first.remove_entry())
     }
 
-    /// Makes an open pane the complete one: its sessions go on from the last pane's, and those that do not are final.
-    fn turn(&mut self, mut pane: Open, out: &mut Vec<RecordBatch>) -> Result<()> {
-        if let Some(mut last) = self.complete.take() {
-            let ended = last.close(&pane.spans, self.gap, Micros::MAX);
-            self.put_out(&last, &ended, out)?;
-            pane.take_over(&last, &self.aggregates, &mut self.keys)?;
-            last.release(&mut self.keys);
-        }
+    /// Makes an open pane the complete one: its sessions go on from the last pane's, and those that do not are final. They
+    /// come out if there is an `out` for them.
+    fn turn(&mut self, start: Micros, mut pane: Open, out: Option<&mut Vec<RecordBatch>>) -> Result<()> {
         self.open_bytes -= pane.bytes;
-        let Open { groups, owners, spans, .. } = pane;
-        // Accumulators without groups may have no states to give.
-        let sealed = if owners.is_empty() { Sealed::default() } else { groups.seal()? };
-        self.complete = Some(Complete::new(sealed, &owners, &spans, self.revisions.is_some()));
+        // Put together with others it could not be told from what a checkpoint has.
+        if !self.parts.must_be_whole() {
+            self.aside.put(pane.save(start, &self.aggregates)?, &mut self.keys);
+        }
+        let mut last = self.complete.take();
+        if let Some(last) = &mut last {
+            let ended = last.close(&pane.spans, self.gap, Micros::MAX);
+            if let Some(out) = out {
+                self.put_out(last, &ended, out)?;
+            }
+        }
+        let is_index = self.revisions.is_some();
+        self.complete = Some(pane.complete(last.as_ref(), &self.aggregates, &mut self.keys, is_index)?);
+        last.iter().for_each(|last| last.release(&mut self.keys));
         Ok(())
     }
 
-    /// Puts out the sessions of the complete pane that end by the watermark and that no row of the next one goes on with.
-    fn close(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+    /// Ends the sessions of the complete pane that end by the watermark and that no row of the next one goes on with. They
+    /// come out if there is an `out` for them.
+    fn close(&mut self, out: Option<&mut Vec<RecordBatch>>) -> Result<()> {
         let Some(mut complete) = self.complete.take() else { return Ok(()) };
         let next = self.open.first_key_value().map(|(_, pane)| &pane.spans);
         let ended = complete.close(next.unwrap_or(&Spans::default()), self.gap, self.watermark.0);
-        self.put_out(&complete, &ended, out)?;
+        if let Some(out) = out {
+            self.put_out(&complete, &ended, out)?;
+        }
         if complete.open() == 0 {
             complete.release(&mut self.keys);
         } else {
@@ -212,18 +217,22 @@ impl SessionPane {
         Ok(())
     }
 
+    /// Lets the next checkpoint have the whole state, if what was put aside for it is more.
+    fn bound_aside(&mut self) {
+        if self.aside.bytes > self.open_bytes + self.complete.as_ref().map_or(0, Complete::bytes) {
+            self.aside.take(&mut self.keys);
+            self.parts.make_next_whole();
+        }
+    }
+
     /// Forgets keys that no pane has.
     fn sweep(&mut self) -> Result<()> {
         let moved = self.keys.sweep()?;
         let (sessions, groups) = (self.keys.sessions_len(), self.keys.len());
         for pane in self.open.values_mut() {
-            if let Some(moved) = moved.groups() {
-                pane.groups.renumber(moved, groups);
-            }
-            if let Some(moved) = moved.sessions() {
-                pane.spans.renumber(moved, sessions);
-            }
+            pane.renumber(moved.sessions().map(|moved| (moved, sessions)), moved.groups().map(|moved| (moved, groups)));
         }
+        self.aside.renumber(moved.sessions(), moved.groups());
         if let Some(complete) = &mut self.complete {
             complete.renumber(moved.sessions(), moved.groups());
         }
@@ -254,10 +263,11 @@ impl Operator for SessionPane {
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
         let mut results = Vec::new();
-        while let Some(pane) = self.take_complete() {
-            self.turn(pane, &mut results)?;
+        while let Some((start, pane)) = self.take_complete() {
+            self.turn(start, pane, Some(&mut results))?;
         }
-        self.close(&mut results)?;
+        self.close(Some(&mut results))?;
+        self.bound_aside();
         if !results.is_empty() {
             self.sweep()?;
         }
@@ -270,8 +280,10 @@ impl Operator for SessionPane {
         gather(&results, out)
     }
 
-    fn seal(&mut self, _: bool) -> Result<Snapshot> {
-        Ok(Snapshot { is_whole: true, runs: self.runs()? })
+    fn seal(&mut self, whole: bool) -> Result<Snapshot> {
+        // What is a result by what came out early is given as it stands.
+        let is_whole = self.parts.is_next_whole(whole || self.revisions.is_some());
+        Ok(Snapshot { is_whole, runs: self.runs(is_whole)? })
     }
 
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
@@ -280,7 +292,11 @@ impl Operator for SessionPane {
 
     fn state_bytes(&self) -> usize {
         let complete = self.complete.as_ref().map_or(0, Complete::bytes);
-        self.keys.bytes() + self.open_bytes + complete + self.revisions.as_ref().map_or(0, Revisions::bytes)
+        self.keys.bytes()
+            + self.open_bytes
+            + self.aside.bytes
+            + complete
+            + self.revisions.as_ref().map_or(0, Revisions::bytes)
     }
 
     /// Sessions; one that reaches over several open panes counts in each.
@@ -293,62 +309,5 @@ impl Operator for SessionPane {
         let open = self.open.values().flat_map(|pane| pane.spans.iter()).map(|(_, _, last)| last);
         let complete = self.complete.iter().flat_map(Complete::still_open).map(|session| session.last);
         open.chain(complete).max().map(|last| last.saturating_add(self.gap))
-    }
-}
-
-// === impl Open ===
-
-impl Open {
-    fn new(groups: Groups) -> Self {
-        Self { groups, owners: Vec::new(), spans: Spans::default(), bytes: 0 }
-    }
-
-    /// The group of each number; `owners` are the places of their sessions.
-    fn place(&mut self, numbers: &[usize], owners: &[usize], keys: &mut Keys) -> Vec<usize> {
-        let known = self.owners.len();
-        let places = self.groups.place(numbers, keys.len());
-        // New groups stand behind the others, in the order in which they came.
-        for (place, owner) in places.iter().zip(owners) {
-            if *place == self.owners.len() {
-                self.owners.push(*owner as u32);
-            }
-        }
-        keys.hold_groups(&self.groups.numbers()[known..]);
-        places
-    }
-
-    /// Takes over states and starts of the sessions of `last` that go on here.
-    fn take_over(&mut self, last: &Complete, by: &Aggregates, keys: &mut Keys) -> Result<()> {
-        let open: Vec<OpenSession> = last.still_open().cloned().collect();
-        let mut owners = Vec::new();
-        for session in &open {
-            let place = self.spans.begin(session.key, session.start);
-            let place = place.ok_or_else(|| Error::internal("a session goes on without a row"))?;
-            owners.extend(std::iter::repeat_n(place, session.groups.len()));
-        }
-        let rows = last.rows(&open);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let numbers: Vec<usize> = rows.values().iter().map(|row| last.sealed.numbers[*row as usize] as usize).collect();
-        let places = self.place(&numbers, &owners, keys);
-        self.groups.merge(by, &last.sealed.states_of(&rows)?, &places)
-    }
-
-    /// States of the groups; they stay here too.
-    fn copy(&mut self, by: &Aggregates) -> Result<Sealed> {
-        if self.owners.is_empty() {
-            return Ok(Sealed::default());
-        }
-        let states = std::mem::replace(&mut self.groups, by.groups()?).seal()?;
-        let numbers: Vec<usize> = states.numbers.iter().map(|number| *number as usize).collect();
-        let most = numbers.iter().max().map_or(0, |most| most + 1);
-        let places = self.groups.place(&numbers, most);
-        self.groups.merge(by, &states.states, &places)?;
-        Ok(states)
-    }
-
-    fn held(&self) -> usize {
-        self.groups.bytes() + self.owners.capacity() * size_of::<u32>() + self.spans.bytes()
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod over;
 pub(crate) mod piece;
 pub(crate) mod route;
 pub(crate) mod session;
+pub(crate) mod sorts;
 pub(crate) mod top_n;
 pub(crate) mod union;
 pub(crate) mod window_node;

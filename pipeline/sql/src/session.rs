@@ -1,6 +1,7 @@
 //! The DataFusion session in which a job is planned: its functions, rules and settings, the same live and in batch.
 
 use crate::plan::order::SortOnce;
+use crate::plan::sorts::Sorts;
 use crate::plan::windows::WindowPlanner;
 use citystream_functions::{ExpressionErrors, aggregates, null_on_error};
 use citystream_model::stream::timestamp_type;
@@ -57,10 +58,11 @@ fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     kept.chain([Arc::new(SortOnce) as Arc<dyn OptimizerRule + Send + Sync>]).collect()
 }
 
-/// DataFusion's rules but one: in 55.2 it moves a filter over both sides of an outer join below that join.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+/// DataFusion's rules but one, which in 55.2 moves a filter over both sides of an outer join below that join; sorts are ours.
+pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let all = PhysicalOptimizer::new().rules.into_iter();
-    all.filter(|rule| !rule.name().starts_with("FilterPushdown")).collect()
+    let kept = all.filter(|rule| !rule.name().starts_with("FilterPushdown"));
+    kept.map(|rule| if rule.name() == "EnsureRequirements" { Arc::new(Sorts) } else { rule }).collect()
 }
 
 fn register(state: &mut SessionState, aggregate: Arc<datafusion::logical_expr::AggregateUDF>) {

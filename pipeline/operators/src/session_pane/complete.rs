@@ -61,7 +61,8 @@ impl Complete {
         while let Some(session) =
             self.sessions.get(self.next).filter(|session| session.last.saturating_add(gap) <= time)
         {
-            let goes_on = behind.first(session.key).is_some_and(|first| first.saturating_sub(session.last) < gap);
+            let next = behind.find(session.key);
+            let goes_on = next.is_some_and(|(_, first, _)| first.saturating_sub(session.last) < gap);
             if goes_on {
                 self.go_on.push(self.next);
             } else {

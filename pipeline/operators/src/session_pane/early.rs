@@ -5,7 +5,7 @@
 
 use super::SessionPane;
 use super::complete::OpenSession;
-use crate::aggregates::{Groups, Sealed};
+use crate::aggregates::{Aggregates, Groups, Sealed};
 use crate::keys::NONE;
 use crate::revision::Having;
 use arrow::array::{RecordBatch, UInt32Array};
@@ -14,6 +14,8 @@ use citystream_model::time::Micros;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+/// Sealed parts of a pane above which they are put together.
+const MOST_PARTS: usize = 16;
 /// Bytes of an entry of a tree that is half full, as a multiple of the entry.
 const HALF_FULL: usize = 2;
 
@@ -186,38 +188,52 @@ impl SessionPane {
 
     /// The groups of `sessions`, those of each put together.
     fn merged(&mut self, sessions: &[Session]) -> Result<Merged> {
-        let mut merged = Merged { groups: self.aggregates.groups()?, rows: Vec::new(), places: HashMap::new() };
-        let mut open: BTreeMap<Micros, HashMap<u32, usize>> = BTreeMap::new();
+        let mut merged = Merged::new(&self.aggregates)?;
+        let mut open: BTreeMap<Micros, Vec<(usize, usize)>> = BTreeMap::new();
         for (at, session) in sessions.iter().enumerate() {
             for part in &session.parts {
                 match (part, &self.complete) {
-                    (Part::Open(start, place), _) => drop(open.entry(*start).or_default().insert(*place as u32, at)),
+                    (Part::Open(start, place), _) => open.entry(*start).or_default().push((*place, at)),
                     (Part::Complete(of), Some(pane)) => {
                         let rows = pane.rows(std::slice::from_ref(of));
                         let states: Vec<_> = rows.values().iter().map(|row| (*row, at)).collect();
-                        merged.add(self, sessions, &pane.sealed, &states)?;
+                        merged.add(&self.aggregates, sessions, self.gap, &pane.sealed, &states)?;
                     }
                     (Part::Complete(_), None) => {}
                 }
             }
         }
         for (start, places) in open {
-            let Some(mut pane) = self.open.remove(&start) else { continue };
-            let sealed = pane.copy(&self.aggregates)?;
-            let states = pane.owners.iter().zip(0u32..).filter_map(|(owner, row)| Some((row, *places.get(owner)?)));
-            merged.add(self, sessions, &sealed, &states.collect::<Vec<_>>())?;
-            let bytes = pane.held();
-            self.open_bytes = self.open_bytes - pane.bytes + bytes;
-            pane.bytes = bytes;
-            self.open.insert(start, pane);
+            let Some(pane) = self.open.get_mut(&start) else { continue };
+            let mut of_place = vec![None; pane.spans.len()];
+            places.into_iter().for_each(|(place, at)| of_place[place] = Some(at));
+            for part in pane.seal_live(&self.aggregates)? {
+                let states = (0u32..).zip(&part.owners);
+                let states = states.filter_map(|(row, owner)| Some((row, of_place[*owner as usize]?)));
+                merged.add(&self.aggregates, sessions, self.gap, &part.states, &states.collect::<Vec<_>>())?;
+            }
+            pane.compact(MOST_PARTS, &self.aggregates, &mut self.keys)?;
+            self.open_bytes -= pane.bytes;
+            self.open_bytes += pane.count();
         }
         Ok(merged)
     }
 }
 
 impl Merged {
+    fn new(by: &Aggregates) -> Result<Self> {
+        Ok(Self { groups: by.groups()?, rows: Vec::new(), places: HashMap::new() })
+    }
+
     /// Adds some of the `states`: rows, each with the session that it is of.
-    fn add(&mut self, of: &SessionPane, sessions: &[Session], sealed: &Sealed, states: &[(u32, usize)]) -> Result<()> {
+    fn add(
+        &mut self,
+        by: &Aggregates,
+        sessions: &[Session],
+        gap: Micros,
+        sealed: &Sealed,
+        states: &[(u32, usize)],
+    ) -> Result<()> {
         if states.is_empty() {
             return Ok(());
         }
@@ -226,13 +242,13 @@ impl Merged {
             let group = sealed.numbers[*row as usize];
             *places.entry((*at, group)).or_insert_with(|| {
                 let Session { key, start, last, .. } = &sessions[*at];
-                rows.push(Row { key: *key, start: *start, end: last.saturating_add(of.gap), group });
+                rows.push(Row { key: *key, start: *start, end: last.saturating_add(gap), group });
                 rows.len() - 1
             })
         };
         let numbers: Vec<usize> = states.iter().map(&mut place).collect();
         let places = groups.place(&numbers, rows.len());
         let states = UInt32Array::from_iter_values(states.iter().map(|(row, _)| *row));
-        groups.merge(&of.aggregates, &sealed.states_of(&states)?, &places)
+        groups.merge(by, &sealed.states_of(&states)?, &places)
     }
 }

@@ -10,6 +10,8 @@ pub(super) struct Spans {
     places: Groups,
     /// First and last time of each.
     bounds: Vec<(Micros, Micros)>,
+    /// Those of the first ones as a checkpoint has them.
+    saved: Vec<(Micros, Micros)>,
 }
 
 // === impl Spans ===
@@ -30,16 +32,6 @@ impl Spans {
         places
     }
 
-    /// First time of a session key's rows.
-    pub(super) fn first(&self, key: u32) -> Option<Micros> {
-        self.places.find(key).map(|place| self.bounds[place].0)
-    }
-
-    /// Place of a session key, if it has rows.
-    pub(super) fn place_of(&self, key: u32) -> Option<usize> {
-        self.places.find(key)
-    }
-
     /// Place, first and last time of a session key.
     pub(super) fn find(&self, key: u32) -> Option<(usize, Micros, Micros)> {
         self.places.find(key).map(|place| (place, self.bounds[place].0, self.bounds[place].1))
@@ -57,6 +49,20 @@ impl Spans {
         self.places.numbers().iter().zip(&self.bounds).map(|(key, (first, last))| (*key, *first, *last))
     }
 
+    /// The sessions as no checkpoint has them; it does from now on.
+    pub(super) fn save(&mut self) -> Vec<(u32, Micros, Micros)> {
+        let saved = self.saved.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let fresh = self.iter().zip(saved).filter(|((_, first, last), saved)| *saved != Some((*first, *last)));
+        let fresh = fresh.map(|(session, _)| session).collect();
+        self.saved.clone_from(&self.bounds);
+        fresh
+    }
+
+    /// Has [`Self::save`] give every session next.
+    pub(super) fn forget_saved(&mut self) {
+        self.saved.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bounds.len()
     }
@@ -67,12 +73,12 @@ impl Spans {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.places.bytes() + self.bounds.capacity() * size_of::<(Micros, Micros)>()
+        self.places.bytes() + (self.bounds.capacity() + self.saved.capacity()) * size_of::<(Micros, Micros)>()
     }
 }
 
 impl Default for Spans {
     fn default() -> Self {
-        Self { places: Groups::without_states(), bounds: Vec::new() }
+        Self { places: Groups::without_states(), bounds: Vec::new(), saved: Vec::new() }
     }
 }

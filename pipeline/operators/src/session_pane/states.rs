@@ -1,8 +1,10 @@
 //! What the sessions of an operator are as runs: states of groups, and first and last times of sessions.
 
+use super::SessionPane;
 use super::complete::OpenSession;
 use super::early::Row;
-use super::{Open, SessionPane};
+use super::keys::Keys;
+use super::open::Open;
 use crate::aggregates::{Sealed, failed};
 use crate::closing;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -20,36 +22,91 @@ const TIMES: usize = 1;
 /// Port of runs with what is a result by what came out last: keys, start and end of the session.
 const SHOWN: usize = 2;
 
-/// A pane on its way.
-struct Part {
-    start: Micros,
-    states: Sealed,
+/// Some of a pane on its way. Parts of one pane add up.
+pub(super) struct Part {
+    pub(super) start: Micros,
+    pub(super) states: Sealed,
     /// Number of the key, first and last time.
-    sessions: Vec<(u32, Micros, Micros)>,
+    pub(super) sessions: Vec<(u32, Micros, Micros)>,
 }
 
-impl SessionPane {
-    /// The whole state.
-    pub(super) fn runs(&mut self) -> Result<Vec<Run>> {
-        let mut parts = Vec::new();
-        if let Some(complete) = &self.complete {
-            let open: Vec<OpenSession> = complete.still_open().cloned().collect();
-            let rows = complete.rows(&open);
-            let numbers = rows.values().iter().map(|row| complete.sealed.numbers[*row as usize]).collect();
-            parts.push(Part {
-                // The newest pane that the watermark has passed: sessions of an older one have ended.
-                start: self.watermark.0.div_euclid(self.gap).saturating_mul(self.gap).saturating_sub(self.gap),
-                states: Sealed { numbers, states: complete.sealed.states_of(&rows)? },
-                sessions: open.iter().map(|session| (session.key, session.start, session.last)).collect(),
-            });
+/// Parts of panes that are not open any more, for the next checkpoint. They hold their keys.
+#[derive(Default)]
+pub(super) struct Aside {
+    parts: Vec<Part>,
+    pub(super) bytes: usize,
+}
+
+// === impl Part ===
+
+impl Part {
+    fn session_keys(&self) -> Vec<u32> {
+        self.sessions.iter().map(|(key, _, _)| *key).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.states.bytes() + self.sessions.capacity() * size_of::<(u32, Micros, Micros)>()
+    }
+}
+
+// === impl Aside ===
+
+impl Aside {
+    pub(super) fn put(&mut self, parts: Vec<Part>, keys: &mut Keys) {
+        for part in &parts {
+            keys.hold_groups(&part.states.numbers);
+            keys.hold_sessions(&part.session_keys());
+            self.bytes += part.bytes();
         }
+        self.parts.extend(parts);
+    }
+
+    /// Takes all parts out.
+    pub(super) fn take(&mut self, keys: &mut Keys) -> Vec<Part> {
+        for part in &self.parts {
+            keys.release_groups(&part.states.numbers);
+            keys.release_sessions(&part.session_keys());
+        }
+        std::mem::take(self).parts
+    }
+
+    /// Takes over new key numbers.
+    pub(super) fn renumber(&mut self, sessions: Option<&[u32]>, groups: Option<&[u32]>) {
+        for part in &mut self.parts {
+            if let Some(moved) = groups {
+                part.states.renumber(moved);
+            }
+            if let Some(moved) = sessions {
+                part.sessions.iter_mut().for_each(|(key, _, _)| *key = moved[*key as usize]);
+            }
+        }
+    }
+}
+
+// === impl SessionPane ===
+
+impl SessionPane {
+    /// The state: all of it, or what came since the last checkpoint.
+    pub(super) fn runs(&mut self, is_whole: bool) -> Result<Vec<Run>> {
+        let mut parts = self.aside.take(&mut self.keys);
+        if is_whole {
+            parts = self.complete_part()?.into_iter().collect();
+        }
+        self.open_bytes = 0;
         for (start, pane) in &mut self.open {
-            let states = pane.copy(&self.aggregates)?;
-            parts.push(Part { start: *start, states, sessions: pane.spans.iter().collect() });
+            if is_whole {
+                pane.seal_live(&self.aggregates)?;
+                pane.compact(1, &self.aggregates, &mut self.keys)?;
+                pane.forget_saved();
+            }
+            parts.extend(pane.save(*start, &self.aggregates)?);
+            self.open_bytes += pane.count();
         }
         let (mut states, mut times) = (Vec::new(), Vec::new());
         for part in &parts {
-            times.push(self.times_of(part)?);
+            if !part.sessions.is_empty() {
+                times.push(self.times_of(part)?);
+            }
             if !part.states.numbers.is_empty() {
                 states.push(self.states_of(part)?);
             }
@@ -64,6 +121,20 @@ impl SessionPane {
             )
         });
         runs.collect()
+    }
+
+    /// The sessions of the complete pane that have not ended.
+    fn complete_part(&self) -> Result<Option<Part>> {
+        let Some(complete) = &self.complete else { return Ok(None) };
+        let open: Vec<OpenSession> = complete.still_open().cloned().collect();
+        let rows = complete.rows(&open);
+        let numbers = rows.values().iter().map(|row| complete.sealed.numbers[*row as usize]).collect();
+        Ok(Some(Part {
+            // The newest pane that the watermark has passed: sessions of an older one have ended.
+            start: self.watermark.0.div_euclid(self.gap).saturating_mul(self.gap).saturating_sub(self.gap),
+            states: Sealed { numbers, states: complete.sealed.states_of(&rows)? },
+            sessions: open.iter().map(|session| (session.key, session.start, session.last)).collect(),
+        }))
     }
 
     fn shown_rows(&mut self) -> Result<Option<RecordBatch>> {
@@ -105,18 +176,18 @@ impl SessionPane {
     }
 
     fn times_of(&mut self, part: &Part) -> Result<RecordBatch> {
-        let numbers: Vec<u32> = part.sessions.iter().map(|(key, _, _)| *key).collect();
-        let mut columns = self.keys.session_columns(&numbers)?;
+        let mut columns = self.keys.session_columns(&part.session_keys())?;
         let times = |of: fn(&(u32, Micros, Micros)) -> Micros| -> ArrayRef {
             Arc::new(TimestampMicrosecondArray::from_iter_values(part.sessions.iter().map(of)))
         };
         columns.extend([times(|(_, first, _)| *first), times(|(_, _, last)| *last)]);
-        batch(columns, part.start, numbers.len())
+        batch(columns, part.start, part.sessions.len())
     }
 
     /// Goes on with sessions that stand in `runs`.
     pub(super) fn take_runs(&mut self, mut runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
+        self.parts.make_next_whole();
         // A group needs its session.
         runs.sort_by_key(|run| std::cmp::Reverse(run.port));
         for run in runs {
@@ -127,11 +198,11 @@ impl SessionPane {
                 }
             }
         }
-        let mut out = Vec::new();
-        while let Some(pane) = self.take_complete() {
-            self.turn(pane, &mut out)?;
+        // Old runs may hold sessions that have ended and come out since.
+        while let Some((start, pane)) = self.take_complete() {
+            self.turn(start, pane, None)?;
         }
-        if out.is_empty() { Ok(()) } else { Err(Error::internal("a session of a checkpoint had ended before it")) }
+        self.close(None)
     }
 
     fn take_run(&mut self, start: Micros, port: usize, rows: &RecordBatch) -> Result<()> {
@@ -154,13 +225,11 @@ impl SessionPane {
             let (more, states) = values.split_at(self.more_keys.len());
             let groups = self.keys.groups(&sessions, keys.to_vec(), more.to_vec())?;
             let owners =
-                sessions.iter().map(|session| pane.spans.place_of(*session as u32)).collect::<Option<Vec<_>>>();
+                sessions.iter().map(|session| Some(pane.spans.find(*session as u32)?.0)).collect::<Option<Vec<_>>>();
             let owners = owners.ok_or_else(|| Error::internal("a group of a checkpoint without its session"))?;
-            let places = pane.place(&groups, &owners, &mut self.keys);
-            pane.groups.merge(&self.aggregates, states, &places)?;
+            pane.merge((&self.aggregates, states), &groups, &owners, &mut self.keys)?;
         }
-        pane.bytes = pane.held();
-        self.open_bytes += pane.bytes;
+        self.open_bytes += pane.count();
         self.open.insert(start, pane);
         Ok(())
     }

@@ -84,6 +84,28 @@ fn text(batches: &[RecordBatch], more: bool) -> Vec<String> {
     lines
 }
 
+/// What checkpoints hold of an operator.
+#[derive(Default)]
+struct Saved(Vec<Run>);
+
+impl Saved {
+    fn seal(&mut self, operator: &mut SessionPane, whole: bool) -> usize {
+        let Snapshot { is_whole, runs } = operator.seal(whole).unwrap();
+        let rows = runs.iter().map(|run| run.batch.num_rows()).sum();
+        if is_whole {
+            self.0.clear();
+        }
+        self.0.extend(runs);
+        rows
+    }
+
+    /// Goes on with what they hold.
+    fn resume(&self, mut fresh: SessionPane, watermark: Watermark) -> SessionPane {
+        fresh.restore(self.0.clone(), watermark).unwrap();
+        fresh
+    }
+}
+
 /// What plain arithmetic makes of the rows: results with the ends of their sessions.
 fn expected(rows: &[Row], gap: Micros, more: bool) -> Vec<(Micros, String)> {
     let mut sorted = rows.to_vec();
@@ -114,8 +136,10 @@ proptest! {
         steps in prop::collection::vec(0i64..40, 0..12),
         pieces in 1usize..20,
         ahead in 0i64..80,
+        checkpoints in prop::collection::vec(0u8..4, 12),
     ) {
-        let mut operator = operator(gap, more);
+        let fresh = || operator(gap, more);
+        let (mut operator, mut saved, mut checkpoints) = (fresh(), Saved::default(), checkpoints.into_iter().cycle());
         let expected = expected(&rows, gap as Micros, more);
         let mut left = rows;
         let mut before = Micros::MIN;
@@ -132,6 +156,14 @@ proptest! {
                 .filter(|(end, _)| *end > before && *end <= mark).map(|(_, line)| line.clone()).collect();
             prop_assert_eq!(text(&out, more), closed);
             before = mark;
+            match checkpoints.next() {
+                Some(2) => drop(saved.seal(&mut operator, false)),
+                Some(3) => {
+                    saved.seal(&mut operator, false);
+                    operator = saved.resume(fresh(), Watermark(mark));
+                }
+                _ => {}
+            }
         }
         let mut windows = OpenWindows::default();
         operator.open_windows(&mut windows);
@@ -226,6 +258,56 @@ fn the_state_does_not_grow_with_the_rows() {
     operator.on_watermark(Watermark::END, &mut out).unwrap();
     let whole = text(&out, true).iter().filter(|line| line.starts_with("0 0..3009 ")).count();
     assert_eq!(whole, 5, "key 0 is one session");
+}
+
+/// A checkpoint costs what has changed since the one before, and no more than the state.
+#[test]
+fn a_checkpoint_has_what_came_since_the_last_one() {
+    const GAP: i64 = 100;
+    let (mut operator, mut saved) = (operator(GAP as u64, false), Saved::default());
+    let sessions = |keys: std::ops::Range<u8>, at| keys.map(|key| (key, 0, 1, at, true)).collect::<Vec<Row>>();
+    push(&mut operator, &sessions(0..200, 10));
+    assert_eq!(saved.seal(&mut operator, false), 400, "states and times");
+    push(&mut operator, &sessions(0..3, 20));
+    assert_eq!(saved.seal(&mut operator, false), 6, "three have changed");
+    push(&mut operator, &sessions(3..5, 5));
+    push(&mut operator, &sessions(0..1, 15));
+    assert_eq!(saved.seal(&mut operator, false), 5, "a row in between leaves the times as they are");
+    push(&mut operator, &sessions(0..4, 90));
+    operator.on_watermark(Watermark(105), &mut Vec::new()).unwrap();
+    push(&mut operator, &sessions(4..5, 107));
+    assert_eq!(saved.seal(&mut operator, false), 10, "four in a pane that is complete now, one in the next");
+    assert_eq!(saved.seal(&mut operator, false), 0, "nothing has changed");
+    let mut resumed = saved.resume(super::tests::operator(GAP as u64, false), Watermark(105));
+    for operator in [&mut operator, &mut resumed] {
+        let mut out = Vec::new();
+        operator.on_watermark(Watermark(150), &mut out).unwrap();
+        assert_eq!(text(&out, false).len(), 195, "those that did not go on");
+        operator.on_watermark(Watermark::END, &mut out).unwrap();
+        let lines = text(&out, false);
+        assert_eq!(lines.len(), 200);
+        assert!(lines.contains(&"0 10..190  [4, 4, 1]".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"4 5..207  [3, 3, 1]".to_owned()), "{lines:?}");
+        assert_eq!(operator.aside.bytes, 0);
+    }
+}
+
+/// A session that never ends is in every pane: what is put aside for the next checkpoint has a bound all the same.
+#[test]
+fn what_waits_for_a_checkpoint_is_no_more_than_the_state() {
+    let mut operator = operator(10, false);
+    operator.seal(false).unwrap();
+    for at in 0..2_000 {
+        push(&mut operator, &[(0, 0, 1, at, true), (1, 0, 1, at, true)]);
+        operator.on_watermark(Watermark(at), &mut Vec::new()).unwrap();
+        let state = operator.open_bytes + operator.complete.as_ref().map_or(0, Complete::bytes);
+        assert!(operator.aside.bytes <= state, "{} beside {state}", operator.aside.bytes);
+    }
+    let mut saved = Saved::default();
+    saved.seal(&mut operator, false);
+    let mut out = Vec::new();
+    saved.resume(super::tests::operator(10, false), Watermark(1_999)).on_watermark(Watermark::END, &mut out).unwrap();
+    assert_eq!(text(&out, false), ["0 0..2009  [2000, 2000, 1]", "1 0..2009  [2000, 2000, 1]"]);
 }
 
 #[test]

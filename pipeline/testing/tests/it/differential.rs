@@ -32,7 +32,7 @@ const REFUSED: [(&str, u64); 10] = [
 /// Percent of the cases of each shape that the second oracle has to have seen.
 const SEEN: u64 = 40;
 /// One of so many cases at least has results that come out early.
-const EARLY: u64 = 12;
+const EARLY: u64 = 16;
 /// Failures that are shown before the run stops.
 const FAILURES: usize = 8;
 
