@@ -70,16 +70,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         machine: Machine,
     },
-    /// Run a job without and with checkpoints in turn, and print the ratio
+    /// Run a job without and with checkpoints in turn (every 10s if not told), and print the ratio
     Overhead {
         /// Which job
         job: JobName,
         /// Which broker
         #[arg(long, default_value = "kafka")]
         broker: Kind,
-        /// The job's --checkpoint-interval
-        #[arg(long, value_name = "DURATION", default_value = "10s")]
-        interval: String,
         /// Runs each way
         #[arg(long, value_name = "N", default_value_t = 3)]
         repeats: u32,
@@ -189,7 +186,7 @@ pub(crate) struct Machine {
     /// Core of the broker
     #[arg(long, value_name = "CORE", default_value_t = 1)]
     pub(crate) broker_core: usize,
-    /// Have the job make checkpoints this often, such as 1s; compare with a table of the same day without
+    /// Have the job make checkpoints this often, such as 1s
     #[arg(long, value_name = "DURATION")]
     pub(crate) checkpoint_interval: Option<String>,
     /// Let engine and broker share a core

@@ -37,9 +37,10 @@ fn main() -> Result<()> {
             let outcome = recover_once(broker, keys, &bench);
             clean(&bench, machine.keep).and(outcome)
         }
-        Command::Overhead { job, broker, interval, repeats, input, machine } => {
+        Command::Overhead { job, broker, repeats, input, machine } => {
             let bench = bench(&machine)?;
-            let outcome = compare(job, broker, &interval, repeats, &input, &bench);
+            let interval = machine.checkpoint_interval.as_deref().unwrap_or("10s");
+            let outcome = compare(job, broker, interval, repeats, &input, &bench);
             clean(&bench, machine.keep).and(outcome)
         }
         Command::Latency { broker, commit_interval, records, machine } => {

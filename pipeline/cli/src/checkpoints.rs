@@ -61,6 +61,24 @@ impl CheckpointDir {
         Ok(Self { written: written.to_owned(), store, prefix, handle, interval, commit_interval, guarantee })
     }
 
+    /// Refuses a job whose results may vanish where those that were sent before a crash would stay.
+    ///
+    /// # Errors
+    /// [`citystream_model::ErrorKind::Job`].
+    pub(crate) fn check_results(&self, job: &CheckedJob) -> Result<(), Error> {
+        let mut topics = job.spec.sinks.iter().filter(|sink| sink.scheme == "kafka");
+        match topics.next() {
+            Some(topic) if self.guarantee == Guarantee::AtLeastOnce && job.plan.output.removed.is_some() => {
+                Err(Error::job(format!(
+                    "job '{}': found --guarantee at-least-once, but its results may vanish (HAVING or sessions with \
+                     emit = 'updates' or 'early'), and those sent before a crash would stay in topic '{}'; leave the flag out",
+                    job.spec.name, topic.target
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where a job keeps what it has not sent to topics yet.
     pub(crate) fn outbox(&self, folder: &JobFolder, base: &Base) -> OutboxConfig {
         let (store, prefix) = folder.store.outbox();

@@ -121,6 +121,15 @@ pub trait Publisher: Send + Sync {
     /// The store cannot be used.
     fn newest(&self) -> Result<Option<u64>>;
 
+    /// Makes sure that the output is still the one in which `epoch` has published something, as far as it remembers epochs.
+    ///
+    /// # Errors
+    /// Permanent: it does not know of the epoch. The store cannot be used.
+    fn check_kept(&self, epoch: u64) -> Result<()> {
+        let _ = epoch;
+        Ok(())
+    }
+
     /// Removes files of the job that wait for an epoch up to `epoch` that will never be: all but `keep`. Later ones may be those
     /// of an instance that has taken the job over meanwhile.
     ///

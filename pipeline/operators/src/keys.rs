@@ -151,6 +151,12 @@ impl KeyDict {
         Ok(Some(moved))
     }
 
+    /// Keys that something holds.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.holders.iter().filter(|holders| **holders > 0).count()
+    }
+
     /// Bytes that the dictionary holds.
     pub(crate) fn bytes(&self) -> usize {
         if self.len() == 0 {

@@ -14,7 +14,11 @@
 //! no special case, and what is held never depends on the order of the rows.
 //!
 //! It remembers open panes and one complete pane with all that its sessions brought along: a state per group of an open
-//! session, and of one that closed less than a gap ago. Each state is merged once per pane, however long its session.
+//! session, and of one that closed less than a gap ago. Each state is merged once per pane, however long its session; one
+//! more time for each part that checkpoints or early results cut a pane into.
+//!
+//! A checkpoint has what came since the last one: parts of open panes, and of those that joined the complete one meanwhile,
+//! which were put aside for it. Parts of a pane add up, so a restored operator walks through the panes as the first one did.
 
 use crate::aggregates::{Aggregates, Arguments};
 use crate::closing;
@@ -185,7 +189,7 @@ impl SessionPane {
         self.open_bytes -= pane.bytes;
         // Put together with others it could not be told from what a checkpoint has.
         if !self.parts.must_be_whole() {
-            self.aside.put(pane.save(start, &self.aggregates)?, &mut self.keys);
+            self.aside.put(pane.unsaved(start, &self.aggregates)?, &mut self.keys);
         }
         let mut last = self.complete.take();
         if let Some(last) = &mut last {
@@ -200,10 +204,10 @@ impl SessionPane {
         Ok(())
     }
 
-    /// Ends the sessions of the complete pane that end by the watermark and that no row of the next one goes on with. They
-    /// come out if there is an `out` for them.
-    fn close(&mut self, out: Option<&mut Vec<RecordBatch>>) -> Result<()> {
-        let Some(mut complete) = self.complete.take() else { return Ok(()) };
+    /// Ends the sessions of the complete pane that end by the watermark and that no row of the next one goes on with; true
+    /// when there were some. They come out if there is an `out` for them.
+    fn close(&mut self, out: Option<&mut Vec<RecordBatch>>) -> Result<bool> {
+        let Some(mut complete) = self.complete.take() else { return Ok(false) };
         let next = self.open.first_key_value().map(|(_, pane)| &pane.spans);
         let ended = complete.close(next.unwrap_or(&Spans::default()), self.gap, self.watermark.0);
         if let Some(out) = out {
@@ -214,7 +218,7 @@ impl SessionPane {
         } else {
             self.complete = Some(complete);
         }
-        Ok(())
+        Ok(!ended.is_empty())
     }
 
     /// Lets the next checkpoint have the whole state, if what was put aside for it is more.
@@ -262,13 +266,14 @@ impl Operator for SessionPane {
 
     fn on_watermark(&mut self, watermark: Watermark, out: &mut Vec<RecordBatch>) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
-        let mut results = Vec::new();
+        let (mut results, before) = (Vec::new(), self.open.len());
         while let Some((start, pane)) = self.take_complete() {
             self.turn(start, pane, Some(&mut results))?;
         }
-        self.close(Some(&mut results))?;
+        let some_ended = self.close(Some(&mut results))?;
         self.bound_aside();
-        if !results.is_empty() {
+        // Sessions without a group end without a word.
+        if some_ended || self.open.len() != before {
             self.sweep()?;
         }
         gather(&results, out)
@@ -281,9 +286,13 @@ impl Operator for SessionPane {
     }
 
     fn seal(&mut self, whole: bool) -> Result<Snapshot> {
-        // What is a result by what came out early is given as it stands.
-        let is_whole = self.parts.is_next_whole(whole || self.revisions.is_some());
-        Ok(Snapshot { is_whole, runs: self.runs(is_whole)? })
+        let is_whole = self.parts.is_next_whole(whole);
+        let runs = self.runs(is_whole)?;
+        if self.revisions.is_some() {
+            // What is a result by what came out early can be given as it stands only, and all else is with it.
+            self.parts.make_next_whole();
+        }
+        Ok(Snapshot { is_whole, runs })
     }
 
     fn restore(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {

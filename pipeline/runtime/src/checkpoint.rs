@@ -141,6 +141,11 @@ impl Checkpoints {
         self.worker.is_idle()
     }
 
+    /// True when the newest epoch has files of its own, which a start would publish again.
+    pub fn has_staged(&self) -> bool {
+        !self.newest.staged.is_empty()
+    }
+
     /// The epoch under way and its seconds so far, now and then when it takes long.
     pub fn delayed(&mut self, now: Micros) -> Option<(u64, f64)> {
         let is_late = !self.is_idle() && has_passed(self.begun_at.max(self.told_at), LONG, now);
@@ -195,6 +200,7 @@ impl Checkpoints {
             streams: cut.streams,
             runs: self.runs.values().flatten().cloned().collect(),
             replay,
+            published: self.newest.published_with_staged(),
             staged_in: epoch,
             staged: cut.staged,
             first: Duties::default(),

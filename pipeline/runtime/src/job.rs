@@ -163,6 +163,10 @@ impl Job {
         // A start after an orderly end has nothing to read again.
         self.checkpoints.iter_mut().for_each(Checkpoints::seal_next);
         self.commit_all()?;
+        // Nor has it files to publish again: they may be merged or moved while the job is down.
+        if self.checkpoints.as_ref().is_some_and(Checkpoints::has_staged) {
+            self.commit_all()?;
+        }
         self.report(self.clock.now())
     }
 

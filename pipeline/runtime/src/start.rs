@@ -16,6 +16,7 @@ use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
 use citystream_operators::dataflow::Dataflow;
 use citystream_operators::plan::StreamPlan;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often a job begins again to start, because its folder has changed meanwhile.
@@ -114,6 +115,7 @@ pub fn resume(
             }
             continue;
         }
+        check_kept(&connected.publishers(), &base.claim.published, patience)?;
         if !patience.open(|_| how.folder.take_over(&base.claim))? {
             tracing::info!(job = base.claim.job, "an older instance still runs, and has to end first");
             patience.open(|_| how.folder.stop_older(published))?;
@@ -132,6 +134,16 @@ pub fn resume(
 fn newest(publishers: &[Arc<dyn Publisher>], patience: &Patience<'_>) -> Result<u64> {
     let epochs = publishers.iter().map(|publisher| patience.open(|_| publisher.newest()));
     Ok(epochs.collect::<Result<Vec<_>>>()?.into_iter().flatten().max().unwrap_or(0))
+}
+
+/// Makes sure that the outputs still have what was `published` last, as far as they can tell.
+fn check_kept(
+    publishers: &[Arc<dyn Publisher>],
+    published: &BTreeMap<String, u64>,
+    patience: &Patience<'_>,
+) -> Result<()> {
+    let known = publishers.iter().filter_map(|publisher| Some((publisher, *published.get(publisher.sink())?)));
+    known.into_iter().try_for_each(|(publisher, epoch)| patience.open(|_| publisher.check_kept(epoch)))
 }
 
 /// The operators and the inputs' gates as they were when the state of `base` was sealed. What a new job starts with is noted in

@@ -1,7 +1,7 @@
 //! Manifests: all that an epoch is. One text object each, for people to read and for machines to trust.
 //!
 //! ```text
-//!   citystream-manifest 2 crc32c 9ae0daaf
+//!   citystream-manifest 3 crc32c 9ae0daaf
 //!   { "job": "corridor_flow_5m", "epoch": 17, "watermark": ..., "streams": [...], "runs": [...], "staged": [...] }
 //! ```
 
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Version of the format that this release writes. It reads this one and all before it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// First word of a manifest.
 const MAGIC: &str = "citystream-manifest";
 
@@ -49,6 +49,9 @@ pub struct Manifest {
     /// How the state of an earlier epoch becomes that of this one; `None` where `runs` are this epoch's own.
     #[serde(default)]
     pub replay: Option<Replay>,
+    /// By sink, the newest epoch that had published something before these files.
+    #[serde(default)]
+    pub published: BTreeMap<String, u64>,
     /// The epoch that staged the files: this one, or the one that a claim goes on from.
     pub staged_in: u64,
     /// Files that it publishes: they are complete, and only have to be published.
@@ -193,6 +196,12 @@ impl Manifest {
         self.replay.as_ref().filter(|replay| (replay.watermark, &replay.streams) != now)
     }
 
+    /// What has been published once its own files are, by sink.
+    pub fn published_with_staged(&self) -> BTreeMap<String, u64> {
+        let staged = self.staged.iter().map(|file| (file.sink.clone(), self.staged_in));
+        self.published.clone().into_iter().chain(staged).collect()
+    }
+
     /// Objects that it needs beside itself.
     pub fn objects(&self) -> impl Iterator<Item = &str> {
         self.runs.iter().map(|run| run.object.as_str())
@@ -200,7 +209,10 @@ impl Manifest {
 }
 
 fn first_line(version: u32, body: &str) -> String {
-    format!("{MAGIC} {version} crc32c {:08x}", crc32c::crc32c(body.as_bytes()))
+    let head = format!("{MAGIC} {version}");
+    // The first formats left their own number out.
+    let of_head = if version < 3 { 0 } else { crc32c::crc32c(head.as_bytes()) };
+    format!("{head} crc32c {:08x}", crc32c::crc32c_append(of_head, body.as_bytes()))
 }
 
 #[cfg(test)]
@@ -228,6 +240,7 @@ pub(crate) mod tests {
             }],
             runs: Vec::new(),
             replay: None,
+            published: BTreeMap::new(),
             staged_in: 16,
             staged: vec![StagedFile {
                 sink: "parquet:corridor_flow".to_owned(),
@@ -244,7 +257,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = manifest().encode().unwrap();
-        assert!(text.starts_with("citystream-manifest 2 crc32c "), "{text}");
+        assert!(text.starts_with("citystream-manifest 3 crc32c "), "{text}");
         assert_eq!(Manifest::decode("m", text.as_bytes()).unwrap(), manifest());
     }
 
@@ -258,9 +271,9 @@ pub(crate) mod tests {
         }
         assert!(Manifest::decode("m", &text.as_bytes()[..text.len() / 2]).is_err());
         assert!(Manifest::decode("m", b"").is_err());
-        let newer = text.replacen("manifest 2", "manifest 3", 1);
+        let newer = text.replacen("manifest 3", "manifest 4", 1);
         let error = Manifest::decode("manifest/17.json", newer.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "manifest/17.json: found format 3, expected at most 2; a newer release wrote it");
+        assert_eq!(error.to_string(), "manifest/17.json: found format 4, expected at most 3; a newer release wrote it");
     }
 
     fn light() -> Manifest {
@@ -276,6 +289,20 @@ pub(crate) mod tests {
         Manifest { replay: Some(replay), ..manifest() }
     }
 
+    fn with_published() -> Manifest {
+        let published = [("delta:corridor_flow", 12), ("parquet:corridor_flow", 15)];
+        Manifest { published: published.map(|(sink, epoch)| (sink.to_owned(), epoch)).into(), ..light() }
+    }
+
+    #[test]
+    fn what_is_staged_has_been_published_then() {
+        let published = with_published().published_with_staged();
+        assert_eq!(
+            published,
+            [("delta:corridor_flow".to_owned(), 12), ("parquet:corridor_flow".to_owned(), 16)].into()
+        );
+    }
+
     /// Each written by a release. They have to be read by every later one: never change one, add the next beside it.
     #[test]
     fn the_formats_of_all_releases_are_read() {
@@ -283,6 +310,8 @@ pub(crate) mod tests {
         assert_eq!(Manifest::decode("v1.json", text.as_bytes()).unwrap(), manifest());
         let text = include_str!("../tests/manifests/v2.json");
         assert_eq!(Manifest::decode("v2.json", text.as_bytes()).unwrap(), light());
+        let text = include_str!("../tests/manifests/v3.json");
+        assert_eq!(Manifest::decode("v3.json", text.as_bytes()).unwrap(), with_published());
         assert_eq!((manifest().sealed_in(), light().sealed_in()), (17, 14));
     }
 }

@@ -54,7 +54,10 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     for job in &jobs {
         let goes_on = match &checkpoints {
             None => false,
-            Some(folder) => folder.of(job, &data.run_id).check()?,
+            Some(folder) => {
+                folder.check_results(job)?;
+                folder.of(job, &data.run_id).check()?
+            }
         };
         if !goes_on {
             data.check_empty(&job.spec, &job.streams)?;

@@ -159,9 +159,8 @@ impl Connector<'_> {
         let CheckedJob { spec, schema, .. } = self.job;
         let client = self.shared.client(None)?;
         let plain = |budget| KafkaSink::open(&client, &spec.name, topic, &spec.key, schema, budget);
-        let may_vanish = self.job.plan.output.removed.is_some();
         let (Some(base), Some(folder)) = (base, &self.shared.checkpoints) else {
-            if may_vanish {
+            if self.job.plan.output.removed.is_some() {
                 tracing::warn!(
                     job = spec.name,
                     topic,
@@ -172,11 +171,6 @@ impl Connector<'_> {
         };
         let outbox = folder.outbox(&folder.of(self.job, &self.shared.data.run_id), base);
         match folder.guarantee {
-            Guarantee::AtLeastOnce if may_vanish => Err(Error::job(format!(
-                "job '{}': found --guarantee at-least-once, but its results may vanish (HAVING or sessions with emit = 'updates' or \
-                 'early'), and those sent before a crash would stay in topic '{topic}'; leave the flag out",
-                spec.name
-            ))),
             Guarantee::AtLeastOnce => Ok(Box::new(self.patience.open(plain)?.with_leftovers(&client, &outbox))),
             Guarantee::ExactlyOnce => {
                 let sink = self.patience.open(|budget| {

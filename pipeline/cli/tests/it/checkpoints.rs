@@ -368,3 +368,40 @@ fn an_older_copy_of_the_folder_is_refused_where_a_topic_has_the_rows() {
     catch_up(&city, &job).expect(2).says(&["whose checkpoint is damaged: they cannot be taken back"]);
     assert_eq!(crate::broker::values(&topic).len(), 3);
 }
+
+#[test]
+fn a_delta_table_that_is_gone_is_not_begun_anew() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "sink = 'delta:sums'", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    catch_up(&city, &job).expect(0);
+    let whole = city.rows("sums");
+    // Nothing of it waits to be published any more.
+    catch_up(&city, &job).expect(0);
+    let (table, aside) = (city.path("data/sums"), city.path("data/aside"));
+    std::fs::rename(&table, &aside).unwrap();
+    send(&city.topic("flow"), 0, [flow("a", 1, "06:00:00")]);
+    let refused = catch_up(&city, &job).expect(2);
+    refused.says(&["data/sums", "found no log that has epochs of this job, expected epoch", "restore the table"]);
+    assert!(!table.join("_delta_log").exists());
+    std::fs::rename(&aside, &table).unwrap();
+    catch_up(&city, &job).expect(0);
+    assert_eq!((whole.len(), city.rows("sums").len()), (1, 2));
+}
+
+#[test]
+fn files_may_be_merged_by_others_while_a_job_is_down() {
+    let city = City::with_flow(1);
+    let job = city.job("sums", "sink = 'parquet:sums'", PER_MINUTE);
+    send(&city.topic("flow"), 0, [flow("a", 1, "05:00:00")]);
+    let running = live(&city, &job, 2);
+    send(&city.topic("flow"), 0, [flow("a", 2, "05:02:00"), flow("a", 3, "05:04:00")]);
+    eventually("closed windows", || (city.rows("sums").len() == 2).then_some(()));
+    running.stop().expect(0);
+    let files = tables::files(&city.path("data/sums"));
+    for (number, file) in files.iter().enumerate() {
+        std::fs::rename(file, file.with_file_name(format!("merged-{number}.parquet"))).unwrap();
+    }
+    catch_up(&city, &job).expect(0);
+    assert_eq!(city.rows("sums").len(), 3);
+}

@@ -113,7 +113,8 @@ impl Staging {
         }
         let found = found.map_or_else(|| "nothing".to_owned(), |size| format!("{size} bytes"));
         let message = format!(
-            "table {}: {} is neither staged nor published: found {found} at {}, expected {} bytes",
+            "table {}: {} is neither staged nor published: found {found} at {}, expected {} bytes; restore the file, or start the \
+             job anew under another name or with another checkpoint folder",
             self.display, file.from, file.to, file.bytes
         );
         Err(Error::unavailable(message).permanent())

@@ -2,10 +2,12 @@
 
 use super::history::last_before;
 use super::log::DeltaLog;
-use super::table::{Mark, app_id, properties};
+use super::table::{Change, Mark, app_id, properties};
 use citystream_connect::files::epoch_of;
 use citystream_connect::{Published, Publisher};
 use citystream_model::{Error, Result, StagedFile};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -13,6 +15,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Property of a table: for how long its log remembers the numbers of its writers.
+const FORGETS: &str = "delta.setTransactionRetentionDuration";
 /// Files looked at at once.
 const LOOKS: usize = 8;
 
@@ -60,6 +64,21 @@ impl DeltaPublisher {
     }
 }
 
+/// A commit without rows.
+fn nothing() -> Change {
+    let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+    Change { actions: Vec::new(), operation }
+}
+
+/// Refuses a table whose log forgets after a while which epochs it has.
+fn check_remembers(state: &DeltaTableState, table: &str) -> Result<()> {
+    let Some(time) = state.metadata().configuration().get(FORGETS) else { return Ok(()) };
+    Err(Error::job(format!(
+        "Delta table {table}: found the property {FORGETS} = '{time}', after which its log forgets the epochs that it has, \
+         so that rows could come twice; expected none: ALTER TABLE ... UNSET TBLPROPERTIES ('{FORGETS}')"
+    )))
+}
+
 impl Publisher for DeltaPublisher {
     fn sink(&self) -> &str {
         &self.log.name
@@ -80,7 +99,26 @@ impl Publisher for DeltaPublisher {
     }
 
     fn newest(&self) -> Result<Option<u64>> {
-        self.log.table.run(self.log.table.newest(&self.app))
+        let table = &self.log.table;
+        table.run(async {
+            let Some(state) = table.state().await? else { return Ok(None) };
+            check_remembers(&state, &table.place.display)?;
+            table.mark_in(&state, &self.app).await
+        })
+    }
+
+    fn check_kept(&self, epoch: u64) -> Result<()> {
+        let found = match self.newest()? {
+            Some(newest) if newest >= epoch => return Ok(()),
+            Some(newest) => format!("epoch {newest} as the newest of this job in its log"),
+            None => "no log that has epochs of this job".to_owned(),
+        };
+        let message = format!(
+            "Delta table {}: found {found}, expected epoch {epoch}, which was published; restore the table, or start the job anew \
+             under another name or with another checkpoint folder",
+            self.log.table.place.display
+        );
+        Err(Error::unavailable(message).permanent())
     }
 
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
@@ -104,9 +142,16 @@ impl Publisher for DeltaPublisher {
     fn take_back(&self, epochs: Range<u64>) -> Result<()> {
         let table = &self.log.table;
         table.run(async {
-            let Some(delta) = table.current().await? else { return Ok(()) };
-            let Some(version) = last_before(table, &delta, &self.app, &epochs).await? else { return Ok(()) };
             let mark = self.mark(epochs.end.saturating_sub(1));
+            let delta = table.current().await?;
+            let version = match &delta {
+                Some(delta) => last_before(table, delta, &self.app, &epochs).await?,
+                None => None,
+            };
+            let (Some(delta), Some(version)) = (delta, version) else {
+                // An instance that decided one of them may wake up yet: the log says that it is over.
+                return table.commit(Some(&mark), Some(&self.log.columns), |_| Ok(Some(nothing()))).await;
+            };
             let restore =
                 delta.restore().with_version_to_restore(version).with_commit_properties(properties(Some(&mark))?);
             let (_, restored) = restore.await.map_err(|error| table.failure("take rows back from", error))?;

@@ -196,7 +196,7 @@ impl Table {
         }
     }
 
-    async fn mark_in(&self, state: &DeltaTableState, app: &str) -> Result<Option<u64>> {
+    pub(super) async fn mark_in(&self, state: &DeltaTableState, app: &str) -> Result<Option<u64>> {
         let found = state.transaction_version(self.log.as_ref(), app).await;
         let found = found.map_err(|error| self.failure("read", error))?;
         Ok(found.and_then(|epoch| u64::try_from(epoch).ok()))

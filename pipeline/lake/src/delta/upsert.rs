@@ -237,6 +237,10 @@ impl Publisher for UpsertPublisher {
         self.common.newest()
     }
 
+    fn check_kept(&self, epoch: u64) -> Result<()> {
+        self.common.check_kept(epoch)
+    }
+
     fn discard(&self, epoch: u64, keep: &[StagedFile]) -> Result<()> {
         self.staging.discard(epoch, keep)
     }

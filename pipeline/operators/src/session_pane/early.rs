@@ -46,11 +46,11 @@ struct Session {
     key: u32,
     start: Micros,
     last: Micros,
-    parts: Vec<Part>,
+    pieces: Vec<Piece>,
 }
 
 /// What one pane has of a session.
-enum Part {
+enum Piece {
     Complete(OpenSession),
     /// Start of the pane, place of the session in it.
     Open(Micros, usize),
@@ -168,18 +168,18 @@ impl SessionPane {
         let mut sessions: Vec<Session> = Vec::new();
         for key in keys.iter().copied() {
             let complete = self.complete.as_ref().and_then(|pane| pane.find(key));
-            let complete = complete.map(|open| (open.start, open.last, Part::Complete(open.clone())));
+            let complete = complete.map(|open| (open.start, open.last, Piece::Complete(open.clone())));
             let open = self.open.iter().filter_map(|(start, pane)| {
                 let (place, first, last) = pane.spans.find(key)?;
-                Some((first, last, Part::Open(*start, place)))
+                Some((first, last, Piece::Open(*start, place)))
             });
-            for (first, last, part) in complete.into_iter().chain(open) {
+            for (first, last, piece) in complete.into_iter().chain(open) {
                 match sessions.last_mut() {
                     Some(session) if session.key == key && first.saturating_sub(session.last) < self.gap => {
                         session.last = last;
-                        session.parts.push(part);
+                        session.pieces.push(piece);
                     }
-                    _ => sessions.push(Session { key, start: first, last, parts: vec![part] }),
+                    _ => sessions.push(Session { key, start: first, last, pieces: vec![piece] }),
                 }
             }
         }
@@ -191,15 +191,15 @@ impl SessionPane {
         let mut merged = Merged::new(&self.aggregates)?;
         let mut open: BTreeMap<Micros, Vec<(usize, usize)>> = BTreeMap::new();
         for (at, session) in sessions.iter().enumerate() {
-            for part in &session.parts {
-                match (part, &self.complete) {
-                    (Part::Open(start, place), _) => open.entry(*start).or_default().push((*place, at)),
-                    (Part::Complete(of), Some(pane)) => {
+            for piece in &session.pieces {
+                match (piece, &self.complete) {
+                    (Piece::Open(start, place), _) => open.entry(*start).or_default().push((*place, at)),
+                    (Piece::Complete(of), Some(pane)) => {
                         let rows = pane.rows(std::slice::from_ref(of));
                         let states: Vec<_> = rows.values().iter().map(|row| (*row, at)).collect();
                         merged.add(&self.aggregates, sessions, self.gap, &pane.sealed, &states)?;
                     }
-                    (Part::Complete(_), None) => {}
+                    (Piece::Complete(_), None) => {}
                 }
             }
         }
@@ -212,7 +212,9 @@ impl SessionPane {
                 let states = states.filter_map(|(row, owner)| Some((row, of_place[*owner as usize]?)));
                 merged.add(&self.aggregates, sessions, self.gap, &part.states, &states.collect::<Vec<_>>())?;
             }
-            pane.compact(MOST_PARTS, &self.aggregates, &mut self.keys)?;
+            if pane.compact(MOST_PARTS, &self.aggregates, &mut self.keys)? {
+                self.parts.make_next_whole();
+            }
             self.open_bytes -= pane.bytes;
             self.open_bytes += pane.count();
         }

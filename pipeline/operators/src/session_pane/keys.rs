@@ -103,6 +103,12 @@ impl Keys {
         Ok(Moved { sessions, groups: self.groups.as_mut().map(KeyDict::sweep).transpose()? })
     }
 
+    /// Sessions and groups that something holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.sessions.held() + self.groups.as_ref().map_or(0, KeyDict::held)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.sessions.bytes() + self.groups.as_ref().map_or(0, KeyDict::bytes)
     }

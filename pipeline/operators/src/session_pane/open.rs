@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::spans::Spans;
 use super::states::Part;
 use crate::aggregates::{Aggregates, Arguments, Groups, Sealed};
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
 use citystream_model::time::Micros;
 use citystream_model::{Error, Result};
 
@@ -17,7 +17,8 @@ pub(super) struct Open {
     /// Place in `spans` of each of its groups' sessions.
     owners: Vec<u32>,
     /// What came before.
-    parts: Vec<OwnedPart>,
+    sealed: Vec<SealedPart>,
+    sealed_bytes: usize,
     /// How many of them stand in a checkpoint, the first ones.
     saved: usize,
     pub(super) spans: Spans,
@@ -26,16 +27,26 @@ pub(super) struct Open {
 }
 
 /// States of groups, and the places of their sessions.
-pub(super) struct OwnedPart {
+#[derive(Default)]
+pub(super) struct SealedPart {
     pub(super) states: Sealed,
     pub(super) owners: Vec<u32>,
+}
+
+// === impl SealedPart ===
+
+impl SealedPart {
+    fn bytes(&self) -> usize {
+        self.states.bytes() + self.owners.capacity() * size_of::<u32>()
+    }
 }
 
 // === impl Open ===
 
 impl Open {
     pub(super) fn new(live: Groups) -> Self {
-        Self { live, owners: Vec::new(), parts: Vec::new(), saved: 0, spans: Spans::default(), bytes: 0 }
+        let (owners, sealed, spans) = (Vec::new(), Vec::new(), Spans::default());
+        Self { live, owners, sealed, sealed_bytes: 0, saved: 0, spans, bytes: 0 }
     }
 
     /// Adds rows of groups `numbers`, whose sessions have the places `owners`.
@@ -75,24 +86,33 @@ impl Open {
         places
     }
 
-    /// Moves what is added to, to the parts that are not: all of them.
-    pub(super) fn seal_live(&mut self, by: &Aggregates) -> Result<&[OwnedPart]> {
+    /// Moves what is added to, to the parts that are not; all of those.
+    pub(super) fn seal_live(&mut self, by: &Aggregates) -> Result<&[SealedPart]> {
         // Accumulators without groups may have no states to give.
         if !self.owners.is_empty() {
             let states = std::mem::replace(&mut self.live, by.groups()?).seal()?;
-            self.parts.push(OwnedPart { states, owners: std::mem::take(&mut self.owners) });
+            let part = SealedPart { states, owners: std::mem::take(&mut self.owners) };
+            self.sealed_bytes += part.bytes();
+            self.sealed.push(part);
         }
-        Ok(&self.parts)
+        Ok(&self.sealed)
     }
 
-    /// What stands in no checkpoint; it does from now on.
-    pub(super) fn save(&mut self, start: Micros, by: &Aggregates) -> Result<Vec<Part>> {
+    /// What stands in no checkpoint.
+    pub(super) fn unsaved(&mut self, start: Micros, by: &Aggregates) -> Result<Vec<Part>> {
         self.seal_live(by)?;
-        let sessions = self.spans.save();
-        let states = self.parts[self.saved..].iter().map(|part| part.states.clone());
+        let states = self.sealed[self.saved..].iter().map(|part| part.states.clone());
         let mut parts: Vec<Part> = states.map(|states| Part { start, states, sessions: Vec::new() }).collect();
+        let sessions = self.spans.unsaved();
         parts.extend((!sessions.is_empty()).then(|| Part { start, states: Sealed::default(), sessions }));
-        self.saved = self.parts.len();
+        Ok(parts)
+    }
+
+    /// As [`Self::unsaved`]; it stands in one from now on.
+    pub(super) fn save(&mut self, start: Micros, by: &Aggregates) -> Result<Vec<Part>> {
+        let parts = self.unsaved(start, by)?;
+        self.saved = self.sealed.len();
+        self.spans.save();
         Ok(parts)
     }
 
@@ -102,12 +122,12 @@ impl Open {
         self.spans.forget_saved();
     }
 
-    /// Puts the parts that came before together, if there are more than `most`; true when there were.
+    /// Puts the parts together, if there are more than `most`: true then, and [`Self::save`] gives all states next, so that
+    /// the next checkpoint has to be whole.
     pub(super) fn compact(&mut self, most: usize, by: &Aggregates, keys: &mut Keys) -> Result<bool> {
-        if self.parts.len() <= most {
+        if self.sealed.len() <= most {
             return Ok(false);
         }
-        self.seal_live(by)?;
         self.gather(by, keys)?;
         self.seal_live(by)?;
         self.saved = 0;
@@ -116,7 +136,8 @@ impl Open {
 
     /// Takes the parts back to what is added to.
     fn gather(&mut self, by: &Aggregates, keys: &mut Keys) -> Result<()> {
-        for OwnedPart { states, owners } in std::mem::take(&mut self.parts) {
+        self.sealed_bytes = 0;
+        for SealedPart { states, owners } in std::mem::take(&mut self.sealed) {
             let numbers: Vec<usize> = states.numbers.iter().map(|number| *number as usize).collect();
             let owners: Vec<usize> = owners.iter().map(|owner| *owner as usize).collect();
             self.merge((by, &states.states), &numbers, &owners, keys)?;
@@ -134,16 +155,24 @@ impl Open {
         keys: &mut Keys,
         is_index: bool,
     ) -> Result<Complete> {
-        self.gather(by, keys)?;
-        if let Some(last) = last {
-            self.take_over(last, by, keys)?;
+        let over = last.map(|last| self.begin(last).map(|over| (last, over))).transpose()?;
+        let over = over.filter(|(_, (rows, _))| !rows.is_empty());
+        if over.is_none() && self.owners.is_empty() && self.sealed.len() < 2 {
+            // Nothing to put together; accumulators without groups may have no states to give.
+            let SealedPart { states, owners } = self.sealed.pop().unwrap_or_default();
+            return Ok(Complete::new(states, &owners, &self.spans, is_index));
         }
-        // Accumulators without groups may have no states to give.
-        let sealed = if self.owners.is_empty() { Sealed::default() } else { self.live.seal()? };
-        Ok(Complete::new(sealed, &self.owners, &self.spans, is_index))
+        self.gather(by, keys)?;
+        if let Some((Complete { sealed, .. }, (rows, owners))) = over {
+            let numbers: Vec<usize> = rows.values().iter().map(|row| sealed.numbers[*row as usize] as usize).collect();
+            self.merge((by, &sealed.states_of(&rows)?), &numbers, &owners, keys)?;
+        }
+        Ok(Complete::new(self.live.seal()?, &self.owners, &self.spans, is_index))
     }
 
-    fn take_over(&mut self, last: &Complete, by: &Aggregates, keys: &mut Keys) -> Result<()> {
+    /// Moves the starts of sessions to where those of `last` began that they go on with: rows of those in its states, and the
+    /// places of their sessions.
+    fn begin(&mut self, last: &Complete) -> Result<(UInt32Array, Vec<usize>)> {
         let open: Vec<OpenSession> = last.still_open().cloned().collect();
         let mut owners = Vec::new();
         for session in &open {
@@ -151,19 +180,14 @@ impl Open {
             let place = place.ok_or_else(|| Error::internal("a session goes on without a row"))?;
             owners.extend(std::iter::repeat_n(place, session.groups.len()));
         }
-        let rows = last.rows(&open);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let numbers: Vec<usize> = rows.values().iter().map(|row| last.sealed.numbers[*row as usize] as usize).collect();
-        self.merge((by, &last.sealed.states_of(&rows)?), &numbers, &owners, keys)
+        Ok((last.rows(&open), owners))
     }
 
     /// Takes over new key numbers.
     pub(super) fn renumber(&mut self, sessions: Option<(&[u32], usize)>, groups: Option<(&[u32], usize)>) {
         if let Some((moved, keys)) = groups {
             self.live.renumber(moved, keys);
-            self.parts.iter_mut().for_each(|part| part.states.renumber(moved));
+            self.sealed.iter_mut().for_each(|part| part.states.renumber(moved));
         }
         if let Some((moved, keys)) = sessions {
             self.spans.renumber(moved, keys);
@@ -172,9 +196,8 @@ impl Open {
 
     /// Counts its bytes anew.
     pub(super) fn count(&mut self) -> usize {
-        let owners = |owners: &Vec<u32>| owners.capacity() * size_of::<u32>();
-        let parts: usize = self.parts.iter().map(|part| part.states.bytes() + owners(&part.owners)).sum();
-        self.bytes = self.live.bytes() + owners(&self.owners) + parts + self.spans.bytes();
+        let owners = self.owners.capacity() * size_of::<u32>();
+        self.bytes = self.live.bytes() + owners + self.sealed_bytes + self.spans.bytes();
         self.bytes
     }
 }

@@ -49,16 +49,19 @@ impl Spans {
         self.places.numbers().iter().zip(&self.bounds).map(|(key, (first, last))| (*key, *first, *last))
     }
 
-    /// The sessions as no checkpoint has them; it does from now on.
-    pub(super) fn save(&mut self) -> Vec<(u32, Micros, Micros)> {
+    /// The sessions as no checkpoint has them.
+    pub(super) fn unsaved(&self) -> Vec<(u32, Micros, Micros)> {
         let saved = self.saved.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let fresh = self.iter().zip(saved).filter(|((_, first, last), saved)| *saved != Some((*first, *last)));
-        let fresh = fresh.map(|(session, _)| session).collect();
-        self.saved.clone_from(&self.bounds);
-        fresh
+        let unsaved = self.iter().zip(saved).filter(|((_, first, last), saved)| *saved != Some((*first, *last)));
+        unsaved.map(|(session, _)| session).collect()
     }
 
-    /// Has [`Self::save`] give every session next.
+    /// Takes note that a checkpoint has all of them as they are.
+    pub(super) fn save(&mut self) {
+        self.saved.clone_from(&self.bounds);
+    }
+
+    /// Takes note that none has.
     pub(super) fn forget_saved(&mut self) {
         self.saved.clear();
     }

@@ -13,6 +13,7 @@ use arrow::datatypes::{Field, Int64Type, Schema};
 use citystream_model::time::{Micros, Watermark};
 use citystream_model::{Error, Result};
 use citystream_state::run::Run;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Port of runs with states: keys, states, start of the pane.
@@ -185,24 +186,28 @@ impl SessionPane {
     }
 
     /// Goes on with sessions that stand in `runs`.
-    pub(super) fn take_runs(&mut self, mut runs: Vec<Run>, watermark: Watermark) -> Result<()> {
+    pub(super) fn take_runs(&mut self, runs: Vec<Run>, watermark: Watermark) -> Result<()> {
         self.watermark = self.watermark.max(watermark);
         self.parts.make_next_whole();
-        // A group needs its session.
-        runs.sort_by_key(|run| std::cmp::Reverse(run.port));
+        let mut panes: BTreeMap<Micros, Vec<(usize, RecordBatch)>> = BTreeMap::new();
         for run in runs {
             for (start, rows) in closing::split(run.batch)? {
                 match run.port {
                     SHOWN => self.take_shown(start, &rows)?,
-                    port => self.take_run(start, port, &rows)?,
+                    port => panes.entry(start).or_default().push((port, rows)),
                 }
             }
         }
-        // Old runs may hold sessions that have ended and come out since.
-        while let Some((start, pane)) = self.take_complete() {
-            self.turn(start, pane, None)?;
+        // Old runs may hold sessions that have ended and come out since: they end here as they did there.
+        for (start, mut parts) in panes {
+            // A group needs its session.
+            parts.sort_by_key(|(port, _)| std::cmp::Reverse(*port));
+            parts.iter().try_for_each(|(port, rows)| self.take_run(start, *port, rows))?;
+            while let Some((start, pane)) = self.take_complete() {
+                self.turn(start, pane, None)?;
+            }
         }
-        self.close(None)
+        self.close(None).map(drop)
     }
 
     fn take_run(&mut self, start: Micros, port: usize, rows: &RecordBatch) -> Result<()> {

@@ -136,7 +136,7 @@ proptest! {
         steps in prop::collection::vec(0i64..40, 0..12),
         pieces in 1usize..20,
         ahead in 0i64..80,
-        checkpoints in prop::collection::vec(0u8..4, 12),
+        checkpoints in prop::collection::vec(0u8..8, 12),
     ) {
         let fresh = || operator(gap, more);
         let (mut operator, mut saved, mut checkpoints) = (fresh(), Saved::default(), checkpoints.into_iter().cycle());
@@ -157,14 +157,20 @@ proptest! {
             prop_assert_eq!(text(&out, more), closed);
             before = mark;
             match checkpoints.next() {
-                Some(2) => drop(saved.seal(&mut operator, false)),
-                Some(3) => {
-                    saved.seal(&mut operator, false);
+                Some(2 | 3) => saved.seal(&mut operator, false),
+                Some(4) => saved.seal(&mut operator, true),
+                // So many that one of them is whole.
+                Some(5) => (0..20).map(|_| saved.seal(&mut operator, false)).sum(),
+                Some(6) => {
+                    let rows = saved.seal(&mut operator, false);
                     operator = saved.resume(fresh(), Watermark(mark));
+                    rows
                 }
-                _ => {}
-            }
+                _ => 0,
+            };
         }
+        saved.seal(&mut operator, false);
+        prop_assert_eq!(operator.keys.held(), 0);
         let mut windows = OpenWindows::default();
         operator.open_windows(&mut windows);
         prop_assert_eq!(windows.count(), 0);
@@ -198,14 +204,14 @@ proptest! {
         gap in 1u64..40,
         more in any::<bool>(),
         least in prop::option::of(-20i64..40),
-        steps in prop::collection::vec((0i64..30, -10i64..80, any::<bool>()), 1..12),
+        steps in prop::collection::vec((0i64..30, -10i64..80, 0u8..4), 1..12),
     ) {
         let revision = Revision { having: least.map(|least| col(if more { "c4" } else { "c3" }).gt_eq(lit(least))), may_vanish: true };
         let fresh = || revising(gap, more, Some(revision.clone()));
         let (mut operator, mut results, mut given) = (fresh(), BTreeSet::new(), Vec::new());
         let (mut watermark, mut fired) = (-100, Micros::MIN);
         let sum = |line: &str| line[line.find('[').unwrap() + 1..line.find(',').unwrap()].parse::<i64>().unwrap();
-        for (number, (step, ahead, moves)) in steps.iter().chain([&(40, 300, false), &(40, 0, false), &(1_000, 0, false)]).enumerate() {
+        for (number, (step, ahead, checkpoint)) in steps.iter().chain([&(40, 300, 0), &(40, 0, 0), &(1_000, 0, 0)]).enumerate() {
             let (count, from) = (steps.len() + 3, watermark);
             let due: Vec<Row> = rows.iter().skip(number).step_by(count).copied().filter(|row| row.3 >= from).collect();
             push(&mut operator, &due);
@@ -224,8 +230,12 @@ proptest! {
             let mut again = Vec::new();
             operator.fire_early(Watermark(fired), &mut again).unwrap();
             prop_assert_eq!(again.iter().map(RecordBatch::num_rows).sum::<usize>(), 0, "nothing has changed");
-            if *moves {
-                let runs = operator.seal(true).unwrap().runs;
+            if *checkpoint > 1 {
+                let Snapshot { is_whole, runs } = operator.seal(false).unwrap();
+                prop_assert!(is_whole, "what came out early is given as it stands");
+                if *checkpoint > 2 {
+                    continue;
+                }
                 operator = fresh();
                 operator.on_watermark(Watermark(watermark), &mut Vec::new()).unwrap();
                 operator.restore(runs, Watermark(watermark)).unwrap();
@@ -233,6 +243,7 @@ proptest! {
                 operator.fire_early(Watermark(fired), &mut out).unwrap();
             }
         }
+        prop_assert_eq!(operator.keys.held(), 0);
         prop_assert!(operator.revisions.is_some_and(|revisions| revisions.bytes() == 0));
     }
 }
@@ -288,8 +299,39 @@ fn a_checkpoint_has_what_came_since_the_last_one() {
         assert_eq!(lines.len(), 200);
         assert!(lines.contains(&"0 10..190  [4, 4, 1]".to_owned()), "{lines:?}");
         assert!(lines.contains(&"4 5..207  [3, 3, 1]".to_owned()), "{lines:?}");
-        assert_eq!(operator.aside.bytes, 0);
     }
+    assert_eq!(operator.aside.bytes, 0);
+}
+
+/// Shards make their checkpoints whole at times of their own, and one operator may go on with what they held.
+#[test]
+fn runs_of_several_operators_add_up() {
+    const GAP: i64 = 10;
+    let fresh = || operator(GAP as u64, true);
+    let mut shards = [(fresh(), Saved::default()), (fresh(), Saved::default())];
+    let mut rows = Vec::new();
+    for at in 0..60 {
+        for (shard, (operator, saved)) in shards.iter_mut().enumerate() {
+            // Key 0 or 1 goes on for ever; the others pause for longer than the gap.
+            let key = |key: u8| 2 * key + shard as u8;
+            let due: Vec<Row> = vec![(key(0), 0, at, at, true), (key(1 + (at / 7 % 3) as u8), 1, 1, at, at % 3 > 0)];
+            push(operator, &due);
+            rows.extend(due);
+            operator.on_watermark(Watermark(at - 3), &mut Vec::new()).unwrap();
+            if at % (3 + shard as i64) == 0 {
+                saved.seal(operator, at == 20 * (1 + shard as i64));
+            }
+        }
+    }
+    for (operator, saved) in &mut shards {
+        saved.seal(operator, false);
+    }
+    let runs = shards.iter().flat_map(|(_, saved)| saved.0.clone()).collect();
+    let (mut both, mut out) = (fresh(), Vec::new());
+    both.restore(runs, Watermark(56)).unwrap();
+    both.on_watermark(Watermark::END, &mut out).unwrap();
+    let open = expected(&rows, GAP, true).into_iter().filter(|(end, _)| *end > 56).map(|(_, line)| line);
+    assert_eq!(text(&out, true), open.collect::<Vec<_>>());
 }
 
 /// A session that never ends is in every pane: what is put aside for the next checkpoint has a bound all the same.
@@ -349,6 +391,41 @@ fn sessions_that_came_out_are_removed_whatever_happens_to_other_keys() {
     let all = push(&mut operator, vec![("a".to_owned(), 40 * GAP / 2)]);
     let ours: Vec<&String> = all.iter().collect();
     assert_eq!(ours, ["a 1..21000 a [41, 41, 1]", "b 1..20501 b [40, 40, 1]"]);
+}
+
+/// Keys whose numbers change while parts of panes wait for a checkpoint.
+#[test]
+fn what_waits_for_a_checkpoint_is_of_the_same_keys_whatever_happens_to_others() {
+    const GAP: i64 = 1_000;
+    let (mut operator, mut saved, mut has_moved) = (revising(GAP as u64, true, None), Saved::default(), false);
+    for round in 0..40 {
+        let at = round * GAP / 2;
+        let (lasting, others) = (0..1_500, 10_000 + round * 1_500..11_500 + round * 1_500);
+        let texts = || lasting.clone().chain(others.clone()).map(|key| Some(key.to_string())).collect::<StringArray>();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("k", Arc::new(texts())),
+            ("m", Arc::new(texts())),
+            ("v", Arc::new(Int64Array::from_value(1, 3_000))),
+            ("at", Arc::new(TimestampMicrosecondArray::from_value(at, 3_000))),
+        ];
+        operator.on_batch(0, RecordBatch::try_from_iter(columns).unwrap(), &mut Vec::new()).unwrap();
+        let keys = operator.keys.len();
+        operator.on_watermark(Watermark(at), &mut Vec::new()).unwrap();
+        has_moved |= operator.aside.bytes > 0 && operator.keys.len() < keys;
+        if round % 5 == 0 {
+            saved.seal(&mut operator, false);
+        }
+    }
+    saved.seal(&mut operator, false);
+    assert!(has_moved, "no key was forgotten while something waited");
+    let mut resumed = saved.resume(revising(GAP as u64, true, None), operator.watermark);
+    let [expected, found] = [&mut operator, &mut resumed].map(|operator| {
+        let mut out = Vec::new();
+        operator.on_watermark(Watermark::END, &mut out).unwrap();
+        text(&out, true)
+    });
+    assert!(expected.contains(&"7 0..20500 7 [40, 40, 1]".to_owned()), "{:?}", &expected[..3]);
+    assert_eq!(found, expected);
 }
 
 /// The rows of a batch that are not of the many keys.

@@ -198,6 +198,7 @@ impl JobFolder {
             streams: Vec::new(),
             runs: Vec::new(),
             replay: None,
+            published: BTreeMap::new(),
             staged_in: 0,
             staged: Vec::new(),
             first: Duties { clear, take_back: None },

@@ -121,22 +121,23 @@ fn columns_that_delta_does_not_have_are_refused() {
     refused(&fields(&[("zone", DataType::Utf8)]), &by("zone"), "found every column of the table");
 }
 
+/// A table with these properties that somebody else has made.
+pub(super) fn made(properties: &[(&str, &str)]) -> Lake {
+    let lake = Lake::new();
+    let columns = super::super::columns::Columns::new(&schema(), &PartitionBy::None).unwrap();
+    let properties: HashMap<String, Option<String>> =
+        properties.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
+    let create = DeltaTable::new(Arc::clone(lake.table().log_store()))
+        .create()
+        .with_columns(columns.fields())
+        .with_configuration(properties)
+        .with_raise_if_key_not_exists(false);
+    lake.runtime.block_on(async { create.await.unwrap() });
+    lake
+}
+
 #[test]
 fn tables_that_ask_for_more_are_refused() {
-    let made = |properties: &[(&str, &str)]| {
-        let lake = Lake::new();
-        let table = lake.table();
-        let columns = super::super::columns::Columns::new(&schema(), &PartitionBy::None).unwrap();
-        let properties: HashMap<String, Option<String>> =
-            properties.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
-        let create = DeltaTable::new(Arc::clone(table.log_store()))
-            .create()
-            .with_columns(columns.fields())
-            .with_configuration(properties)
-            .with_raise_if_key_not_exists(false);
-        lake.runtime.block_on(async { create.await.unwrap() });
-        lake
-    };
     let refused = |properties: &[(&str, &str)], expected: &str| {
         let lake = made(properties);
         let error = lake.open(Naming::Run("r".to_owned()), schema(), PartitionBy::None).err().unwrap();

@@ -97,9 +97,45 @@ fn the_first_epoch_of_a_job_can_be_taken_back() {
     let lake = Lake::new();
     lake.job("77aa", "w1", 1).publish(&cars([1]));
     let mut job = lake.job("5f3a", "w1", 1);
-    job.publisher.take_back(1..2).unwrap();
     job.publish(&cars([2]));
     job.publisher.take_back(1..3).unwrap();
+    assert_eq!(lake.cars(), [1]);
+}
+
+#[test]
+fn an_epoch_that_is_taken_back_before_it_was_published_never_is() {
+    for first in [1, 2] {
+        let lake = Lake::new();
+        let mut sleeper = lake.job("5f3a", "w1", 1);
+        for number in 1..first {
+            sleeper.publish(&cars([number]));
+        }
+        let (epoch, files) = sleeper.stage(&cars([2]));
+        // Whoever goes on without its checkpoint; the table may not be there yet.
+        for _ in 0..2 {
+            lake.job("5f3a", "w2", epoch + 2).publisher.take_back(epoch..epoch + 1).unwrap();
+        }
+        sleeper.publisher.publish(epoch, &files).unwrap();
+        assert_eq!(lake.cars(), (1..first).collect::<Vec<_>>());
+        let mut next = lake.job("5f3a", "w2", epoch + 2);
+        next.publish(&cars([2]));
+        assert_eq!(lake.cars(), (1..=2).skip(2 - first as usize).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_log_that_forgets_epochs_is_refused() {
+    let properties = [("delta.setTransactionRetentionDuration", "interval 7 days")];
+    let lake = super::columns::made(&properties);
+    let error = lake.job("5f3a", "w1", 1).publisher.newest().unwrap_err();
+    assert!(
+        error.to_string().contains("found the property delta.setTransactionRetentionDuration = 'interval 7 days'"),
+        "{error}"
+    );
+    // A run without epochs has none to remember.
+    let mut free = lake.sink(Naming::Run("r".to_owned()));
+    free.write(&cars([1]), 0).unwrap();
+    free.flush().unwrap();
     assert_eq!(lake.cars(), [1]);
 }
 
@@ -205,4 +241,29 @@ fn a_commit_names_who_wrote_it() {
     let commit = CommitBuilder::default().with_actions(vec![other]).build(Some(&state), delta.log_store(), operation);
     lake.runtime.block_on(async { commit.await.unwrap() });
     assert_eq!(lake.job("5f3a", "w2", 2).publisher.newest().unwrap(), Some(1));
+}
+
+#[test]
+fn a_log_that_vanishes_is_not_begun_anew() {
+    let lake = Lake::new();
+    let mut job = lake.job("5f3a", "w1", 1);
+    job.publish(&cars([1]));
+    job.publisher.check_kept(1).unwrap();
+    let error = job.publisher.check_kept(2).unwrap_err();
+    let expected = "found epoch 1 as the newest of this job in its log, expected epoch 2";
+    assert!(!error.is_retryable() && error.to_string().contains(expected), "{error}");
+    let log = lake.folder.path().join("data/city/cars/_delta_log");
+    let aside = log.with_file_name("_aside");
+    std::fs::rename(&log, &aside).unwrap();
+    let (epoch, files) = job.stage(&cars([2]));
+    for _ in 0..2 {
+        let error = job.publisher.publish(epoch, &files).unwrap_err();
+        assert!(error.to_string().contains("cannot read Delta table"), "{error}");
+    }
+    // A process that has never seen it knows what was published.
+    let error = lake.job("5f3a", "w2", 3).publisher.check_kept(1).unwrap_err();
+    assert!(!error.is_retryable() && error.to_string().contains("found no log that has epochs of this job"), "{error}");
+    std::fs::rename(&aside, &log).unwrap();
+    job.publisher.publish(epoch, &files).unwrap();
+    assert_eq!(lake.cars(), [1, 2]);
 }
