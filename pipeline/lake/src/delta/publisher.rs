@@ -6,7 +6,6 @@ use super::table::{Change, Mark, app_id, properties};
 use citystream_connect::files::epoch_of;
 use citystream_connect::{Published, Publisher};
 use citystream_model::{Error, Result, StagedFile};
-use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -62,12 +61,6 @@ impl DeltaPublisher {
         });
         futures::stream::iter(looks).buffer_unordered(LOOKS).try_collect().await
     }
-}
-
-/// A commit without rows.
-fn nothing() -> Change {
-    let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
-    Change { actions: Vec::new(), operation }
 }
 
 /// Refuses a table whose log forgets after a while which epochs it has.
@@ -150,7 +143,7 @@ impl Publisher for DeltaPublisher {
             };
             let (Some(delta), Some(version)) = (delta, version) else {
                 // An instance that decided one of them may wake up yet: the log says that it is over.
-                return table.commit(Some(&mark), Some(&self.log.columns), |_| Ok(Some(nothing()))).await;
+                return table.commit(Some(&mark), Some(&self.log.columns), |_| Ok(Some(Change::nothing()))).await;
             };
             let restore =
                 delta.restore().with_version_to_restore(version).with_commit_properties(properties(Some(&mark))?);

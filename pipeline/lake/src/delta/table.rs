@@ -113,6 +113,16 @@ fn removal(state: &DeltaTableState) -> Change {
     Change { actions, operation }
 }
 
+// === impl Change ===
+
+impl Change {
+    /// No row comes or goes: for the mark's sake.
+    pub(super) fn nothing() -> Self {
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        Self { actions: Vec::new(), operation }
+    }
+}
+
 // === impl Table ===
 
 impl Table {

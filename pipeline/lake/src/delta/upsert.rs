@@ -260,7 +260,12 @@ impl DeltaLog {
         table.commit(None, Some(&self.columns), fit).await?;
         let attempt =
             async |delta| table.is_done("merge into", merge(delta, rows.clone(), key, properties(mark)?).await);
-        table.until_done(mark, None, attempt).await
+        table.until_done(mark, None, attempt).await?;
+        if mark.is_some() && removed(&rows) == rows.num_rows() {
+            // Where none of them was there the MERGE has made no commit.
+            table.commit(mark, None, |_| Ok(Some(Change::nothing()))).await?;
+        }
+        Ok(())
     }
 }
 
@@ -271,7 +276,7 @@ async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: 
     let is_same = same_key(&schema, key)?;
     let names = || schema.fields().iter().map(|field| field.name()).filter(|name| *name != REMOVED);
     let columns = || names().map(|name| (Column::from_name(name), of(SOURCE, name)));
-    let removes = rows.column_by_name(REMOVED).is_some_and(|removed| removed.as_boolean().true_count() > 0);
+    let removes = removed(&rows) > 0;
     let source = SessionContext::new().read_batch(rows)?;
     let mut merge = delta
         .merge(source, is_same)
@@ -288,6 +293,11 @@ async fn merge(delta: DeltaTable, rows: RecordBatch, key: &[usize], properties: 
             columns().fold(insert, |insert, (column, value)| insert.set(column, value))
         })?;
     merge.await.map(drop)
+}
+
+/// How many of `rows` remove the one of their key.
+fn removed(rows: &RecordBatch) -> usize {
+    rows.column_by_name(REMOVED).map_or(0, |removed| removed.as_boolean().true_count())
 }
 
 /// Rows with all columns of the table, and whether they remove the one of their key.

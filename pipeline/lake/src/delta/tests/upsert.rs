@@ -72,6 +72,24 @@ fn a_row_may_remove_the_one_of_its_key() {
     assert_eq!(publish(4, &[with_removed(&[(Some("a"), 0, 0), (Some("c"), 0, 0)], &[0, 1])]), [""; 0]);
 }
 
+/// A MERGE that changes nothing leaves no commit by itself.
+#[test]
+fn an_epoch_that_removes_what_is_not_there_is_known_too() {
+    let lake = Lake::new();
+    let mut sink = lake.keyed(naming("5f3a", "w1", 1), PartitionBy::None);
+    let publisher = sink.publisher().unwrap();
+    for epoch in 1..=2 {
+        sink.write(&with_removed(&[(Some("a"), 0, 1), (None, 0, 1)], &[0, 1]), 0).unwrap();
+        let staged = sink.stage().unwrap();
+        // Whoever goes on from it publishes it again.
+        for _ in 0..2 {
+            publisher.publish(epoch, &staged).unwrap();
+            publisher.check_kept(epoch).unwrap();
+        }
+    }
+    assert_eq!(lake.shown(), [""; 0]);
+}
+
 #[test]
 fn files_of_releases_that_removed_no_row_are_merged() {
     let lake = Lake::new();
