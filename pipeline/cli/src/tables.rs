@@ -93,7 +93,7 @@ impl DataDir {
     }
 
     /// Refuses a job of which a table holds rows, those of late rows and rejects too, unless that is what was asked for.
-    pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Outcome {
+    pub(crate) fn check_empty(&self, spec: &JobSpec, streams: &[Arc<Stream>]) -> Result<()> {
         for sink in all_tables(spec, streams) {
             match self.if_exists {
                 IfExists::Error if self.holds_rows(&sink)? => {
@@ -102,7 +102,7 @@ impl DataDir {
                         self.display(&sink.target),
                         spec.name
                     );
-                    return Err(Error::job(message).into());
+                    return Err(Error::job(message));
                 }
                 IfExists::Append => self.check_format(&sink)?,
                 IfExists::Error | IfExists::Replace => {}
@@ -112,7 +112,7 @@ impl DataDir {
     }
 
     /// Refuses to write Parquet files beside a Delta table's log, which would not know them, and the other way round.
-    fn check_format(&self, sink: &SinkRef) -> Outcome {
+    fn check_format(&self, sink: &SinkRef) -> Result<()> {
         let is_delta = delta::is_table(self.place(&sink.target)?)?;
         let (store, path) = self.table(&sink.target)?;
         let (found, expected) = match sink.scheme.as_str() {
@@ -123,8 +123,7 @@ impl DataDir {
             _ => return Ok(()),
         };
         let display = self.display(&sink.target);
-        Err(Error::job(format!("sink '{sink}': found {found} at {display}, expected {expected}; give it another name"))
-            .into())
+        Err(Error::job(format!("sink '{sink}': found {found} at {display}, expected {expected}; give it another name")))
     }
 
     fn holds_rows(&self, sink: &SinkRef) -> Result<bool> {

@@ -16,6 +16,8 @@ use crate::wire::Shared;
 use citystream_model::position::StartFrom;
 use citystream_model::{Error, ErrorKind};
 use citystream_runtime::metrics::Metrics;
+use citystream_runtime::output::RETRY_PAUSE;
+use citystream_runtime::start::patience::Patience;
 use citystream_runtime::status::StatusBoard;
 use citystream_runtime::supervise::{self, Ended, Starting};
 use citystream_runtime::threads::Threads;
@@ -51,18 +53,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
             Some(CheckpointDir::open(&folder, &promises, run_id, handle, &context.stop)?)
         }
     };
-    for job in &jobs {
-        let goes_on = match &checkpoints {
-            None => false,
-            Some(folder) => {
-                folder.check_results(job)?;
-                folder.of(job, &data.run_id).check()?
-            }
-        };
-        if !goes_on {
-            data.check_empty(&job.spec, &job.streams)?;
-        }
-    }
+    jobs.iter().try_for_each(|job| check_outputs(context, job, &data, checkpoints.as_ref()))?;
     let parallelism = parallelism::of(args.parallelism, &context.config.run.parallelism)?;
     let shared = Shared {
         brokers,
@@ -80,6 +71,23 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> Outcome {
     let reports = run_jobs(context, jobs, &shared, metrics_addr)?;
     report::print(&reports.0, context.output);
     reports.1
+}
+
+/// Refuses a job that does not fit its checkpoints, and a new one whose tables hold rows. A store that hangs up is asked again.
+fn check_outputs(context: &Context, job: &CheckedJob, data: &DataDir, checkpoints: Option<&CheckpointDir>) -> Outcome {
+    let board = StatusBoard::default();
+    let patience = Patience::new(&job.spec.name, &context.stop, &board, RETRY_PAUSE);
+    let goes_on = match checkpoints {
+        None => false,
+        Some(folder) => {
+            folder.check_results(job)?;
+            patience.open(|_| folder.of(job, &data.run_id).check())?
+        }
+    };
+    if !goes_on {
+        patience.open(|_| data.check_empty(&job.spec, &job.streams))?;
+    }
+    Ok(())
 }
 
 /// Runs `jobs` to their end; returns what each did, and how it ended in all.

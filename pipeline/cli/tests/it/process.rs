@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Longest that a whole run may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Lines of a process that are shown where a test fails.
+const SHOWN: usize = 60;
+
 /// A run that ended.
 #[derive(Debug)]
 pub(crate) struct Done {
@@ -142,5 +145,10 @@ impl Drop for Live {
         // It has ended in most tests.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(self.folder.join("stderr")).unwrap_or_default();
+            let last: Vec<&str> = said.lines().rev().take(SHOWN).collect();
+            eprintln!("it said last:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
     }
 }
